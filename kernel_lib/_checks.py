@@ -1,0 +1,46 @@
+"""Checks of arguments. Each says what is wrong, what was expected and what was received."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of `choices`; otherwise raise a `ValueError` that lists them."""
+    known = sorted(choices)
+    if value in known:
+        return str(value)
+    near = difflib.get_close_matches(str(value), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"`{name}` must be one of {', '.join(map(repr, known))}. Received: {name}={value!r}.{hint}"
+    )
+
+
+def check_number(
+    name: str, value: object, low: float | None = None, high: float | None = None
+) -> float:
+    """Return `value` as a float that lies in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
+    outside = value != value or (low is not None and value < low)
+    if outside or (high is not None and value > high):
+        raise ValueError(f"`{name}` must lie in {_interval(low, high)}. Received: {name}={value}.")
+    return float(value)
+
+
+def check_count(name: str, value: object, low: int = 1) -> int:
+    """Return `value` as an int that is at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"`{name}` must be a whole number. Received: {name}={value!r}.")
+    if value < low:
+        raise ValueError(f"`{name}` must be at least {low}. Received: {name}={value}.")
+    return int(value)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    left = "(-inf" if low is None else f"[{low:g}"
+    right = "inf)" if high is None else f"{high:g}]"
+    return f"{left}, {right}"

@@ -1,0 +1,12 @@
+"""Settings every test shares."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# A dependency of the notebook format builds dozens of parsers at import, seconds each time;
+# nothing here validates internationalised addresses, so it is told the package is absent.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
