@@ -1,0 +1,116 @@
+"""Disjoint splits and balanced subsets, always the same for the same seed.
+
+Every image set has three splits. `train` is what a network learned from, `calibration` is what an
+audit may fit its own parts on (probes, thresholds, detectors), and `test` is what scores are
+reported on. They never share an image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernel_lib._checks import check_count, check_number
+
+SPLIT_NAMES = ("train", "calibration", "test")
+
+
+def stratified_splits(
+    labels: np.ndarray, *, calibration: float = 0.2, test: float = 0.2, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Share images among the three splits so that every class is shared alike.
+
+    Images are lined up class by class, in random order within a class, and dealt to the splits in
+    a fixed rhythm. So each split's share of the whole set, and of each class, is right to within
+    one image.
+
+    Args:
+        labels: class ids (num_images,).
+        calibration: share of the images in the calibration split, in [0, 1].
+        test: share of the images in the test split, in [0, 1].
+        seed: seed of the order within a class.
+
+    Returns:
+        Sorted int64 indices of the images of "train", "calibration" and "test".
+
+    Raises:
+        ValueError: If the two shares leave nothing to train on.
+    """
+    check_number("calibration", calibration, 0, 1)
+    check_number("test", test, 0, 1)
+    if calibration + test >= 1:
+        raise ValueError(
+            "`calibration` + `test` must be below 1, so that images are left to train on. "
+            f"Received: calibration={calibration}, test={test}."
+        )
+    shuffle = np.random.default_rng([seed]).random(len(labels))
+    order = np.lexsort((shuffle, labels))
+    in_test = _every(len(order), test, phase=0.0)
+    rest = order[~in_test]
+    # Half a beat later than the test images, so that a class of two never lies in both.
+    in_calibration = _every(len(rest), calibration / (1 - test), phase=0.5)
+    return {
+        "train": np.sort(rest[~in_calibration]),
+        "calibration": np.sort(rest[in_calibration]),
+        "test": np.sort(order[in_test]),
+    }
+
+
+def official_splits(
+    train_labels: np.ndarray, num_test: int, *, calibration: float = 0.2, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Keep a published test split as it is and cut the calibration split out of the training one.
+
+    Args:
+        train_labels: class ids of the published training images (num_train,), which come first.
+        num_test: number of published test images, which follow.
+        calibration: share of the training images that become the calibration split.
+        seed: seed of the choice of calibration images.
+
+    Returns:
+        Sorted int64 indices of "train", "calibration" and "test".
+    """
+    splits = stratified_splits(train_labels, calibration=calibration, test=0.0, seed=seed)
+    num_train = len(train_labels)
+    return splits | {"test": np.arange(num_train, num_train + num_test)}
+
+
+def balanced_subset(
+    labels: np.ndarray, num_images: int, *, groups: np.ndarray | None = None, seed: int = 0
+) -> np.ndarray:
+    """Choose at most `num_images` images, as many of each class as there are to be had.
+
+    Args:
+        labels: class ids (num_images,).
+        num_images: number of images wanted; all are returned when there are fewer.
+        groups: optional group ids (num_images,), such as splits, which keep their proportions.
+        seed: seed of the choice.
+
+    Returns:
+        Sorted int64 indices of the chosen images.
+    """
+    check_count("num_images", num_images)
+    rng = np.random.default_rng([seed])
+    groups = np.zeros_like(labels) if groups is None else groups
+    strata = np.unique(np.stack([labels, groups]), axis=1, return_inverse=True)[1].reshape(-1)
+    # Depth into a stratum, from 0 to 1: the first images by depth are a fair share of each group.
+    depth = (_rank_within(strata, rng.random(len(labels))) + rng.random(len(labels))) / np.bincount(
+        strata
+    )[strata]
+    turn = _rank_within(labels, depth)
+    return np.sort(np.lexsort((rng.random(len(labels)), turn))[:num_images])
+
+
+def _every(length: int, share: float, phase: float) -> np.ndarray:
+    """Mark evenly spaced places, `share` of them all; bool (length,)."""
+    # The small term keeps 5 * 0.2 from falling just below 1.
+    beats = np.floor(np.arange(length + 1) * share + phase + 1e-9)
+    return np.diff(beats) > 0
+
+
+def _rank_within(groups: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Rank of each entry of `key` (0, 1, ...) among the entries of its own group."""
+    order = np.lexsort((key, groups))
+    ordered = groups[order]
+    rank = np.empty(len(groups), np.int64)
+    rank[order] = np.arange(len(groups)) - np.searchsorted(ordered, ordered)
+    return rank
