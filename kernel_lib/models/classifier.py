@@ -1,0 +1,278 @@
+"""A trained Keras model together with how it wants its input and how to read its output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kernel_lib._checks import check_choice, check_count
+from kernel_lib.models.preprocessing import Preprocessing, as_preprocessing
+from kernel_lib.network.compiled import CompiledNetwork, in_batches
+from kernel_lib.network.head import HEADS
+
+
+class Classifier:
+    """An image classifier as audits see it: images in [0, 1] in, logits out.
+
+    Args:
+        model: any Keras 3 model that takes one batch of images and gives one score a class.
+        preprocessing: how the model wants images that lie in [0, 1]: "auto" (as they are, or
+            times 255 where the model itself starts by dividing by about 255), "unit" (as they
+            are), "symmetric" (to [-1, 1]), "bytes" (to [0, 255]), "imagenet_caffe",
+            "imagenet_torch", a pair `(scale, offset)` of numbers or per-channel lists, or a
+            Keras layer.
+        head: "auto" finds the logits behind a softmax or sigmoid; "logits" takes the output as it
+            is; "probabilities" takes log-probabilities where no softmax can be found.
+        output: position or name of the output to audit, where the model has several.
+        class_names: one name a class.
+        name: what reports call the model.
+
+    Raises:
+        ValueError: the model does not take images, gives no class scores, or gives probabilities
+            although no softmax can be found.
+
+    The model is never changed, compiled or rebuilt.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        preprocessing: Any = "auto",
+        head: str = "auto",
+        output: int | str | None = None,
+        class_names: Sequence[str] | None = None,
+        name: str | None = None,
+    ):
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                "`model` must be a Keras model or a kernel_lib Classifier. "
+                f"Received: {type(model).__name__}. Load a file with kernel_lib.models.load(path)."
+            )
+        if not model.built:
+            raise ValueError(
+                f"The model {model.name!r} has no weights yet: call it once on a batch of images."
+            )
+        check_choice("head", head, HEADS)
+        self.model = model
+        self.head = head
+        self.name = name or model.name
+        self.history: list[dict[str, float]] = []
+        self.input_shape = _image_shape(model)
+        self.preprocessing = as_preprocessing(preprocessing, model)
+        self.network = CompiledNetwork(
+            model, self.preprocessing.apply, head, output, self.input_shape
+        )
+        self.num_classes = self._check_output()
+        self.class_names = _class_names(class_names, self.num_classes)
+
+    def _check_output(self) -> int:
+        """Run two noise images once: shapes, finiteness and the kind of head show at once."""
+        height, width, channels = (size or 32 for size in self.input_shape)
+        noise = np.random.default_rng(0).random((2, height, width, channels), np.float32)
+        try:
+            logits = self.network.logits_function()(tf.constant(noise)).numpy()
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            raise ValueError(
+                f"The model {self.name!r} cannot be run on images of shape "
+                f"{(height, width, channels)}: {_first_line(error)}"
+            ) from error
+        if logits.ndim != 2 or logits.shape[1] < 2:
+            raise ValueError(
+                "An image classifier gives one score a class, shape (num_images, num_classes). "
+                f"The model {self.name!r} gives shape {('num_images', *logits.shape[1:])}."
+            )
+        if self.head == "auto" and self.network.head_kind == "linear" and _are_shares(logits):
+            raise ValueError(
+                f"The model {self.name!r} gives probabilities, but no softmax can be found behind "
+                "them. Audits need logits: take the softmax off the model, or pass "
+                "Classifier(model, head='probabilities') to read log-probabilities instead."
+            )
+        return int(logits.shape[1])
+
+    # --- predictions --------------------------------------------------------------------------
+
+    def logits(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """Logits (num_images, num_classes) float32 of images in [0, 1]."""
+        images = self.check_images(images)
+        check_count("batch_size", batch_size)
+        return in_batches(self.network.logits_function(), batch_size, images)[0]
+
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """Predicted class of each image, (num_images,) int64."""
+        return self.logits(images, batch_size).argmax(axis=1)
+
+    def accuracy(self, images: np.ndarray, labels: np.ndarray, batch_size: int = 256) -> float:
+        """Share of images whose predicted class is their label."""
+        return float((self.predict(images, batch_size) == np.asarray(labels)).mean())
+
+    # --- checks -------------------------------------------------------------------------------
+
+    def check_images(self, images: Any) -> np.ndarray:
+        """Return `images` as (num_images, height, width, channels) float32, or say what is wrong.
+
+        Raises:
+            ValueError: wrong rank or shape, an empty batch, NaN, or values outside [0, 1].
+        """
+        images = np.asarray(images, np.float32)
+        expected = tuple("any" if size is None else size for size in self.input_shape)
+        fits = images.ndim == 4 and all(
+            want is None or want == got
+            for want, got in zip(self.input_shape, images.shape[1:], strict=False)
+        )
+        if not fits:
+            raise ValueError(
+                f"The model {self.name!r} takes images of shape (num_images, "
+                f"{', '.join(map(str, expected))}). Received: {images.shape}."
+            )
+        if len(images) == 0:
+            raise ValueError("There are no images: the batch is empty.")
+        check_unit_range(images)
+        return images
+
+    def check_targets(self, targets: Any, images: np.ndarray) -> np.ndarray:
+        """Return one class index an image; None means each image's predicted class."""
+        if targets is None:
+            return self.predict(images).astype(np.int32)
+        targets = np.asarray(targets)
+        if not np.issubdtype(targets.dtype, np.integer):
+            raise TypeError(f"Classes must be whole numbers. Received: {targets.dtype} values.")
+        if targets.ndim > 1 or (targets.ndim == 1 and len(targets) != len(images)):
+            raise ValueError(
+                f"There must be one class for each of the {len(images)} images. "
+                f"Received: an array of shape {targets.shape}."
+            )
+        outside = targets[(targets < 0) | (targets >= self.num_classes)]
+        if outside.size:
+            raise ValueError(
+                f"Classes of {self.name!r} run from 0 to {self.num_classes - 1}. "
+                f"Received: {int(outside.flat[0])}."
+            )
+        return np.broadcast_to(targets, len(images)).astype(np.int32)
+
+    # --- identity -----------------------------------------------------------------------------
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights, trained or not."""
+        return int(self.model.count_params())
+
+    @property
+    def digest(self) -> str:
+        """Content of the model, as it is now: architecture, preprocessing and weight bytes."""
+        content = hashlib.blake2b(digest_size=16)
+        described = [self.preprocessing.describe(), self.head, str(self.model.__class__.__name__)]
+        content.update(json.dumps(described).encode())
+        for variable in self.model.weights:
+            value = np.ascontiguousarray(variable)
+            content.update(f"{variable.path}{value.dtype}{value.shape}".encode())
+            content.update(value.tobytes())
+        return content.hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model as ``.keras``, and beside it, in ``.keras.json``, how it wants input."""
+        from kernel_lib.tasks import atomic_path
+
+        path = Path(path)
+        if path.suffix != ".keras":
+            raise ValueError(f"A model file must end in .keras. Received: {path.name!r}.")
+        settings = {
+            "preprocessing": self.preprocessing.describe(),
+            "head": self.head,
+            "class_names": list(self.class_names),
+            "name": self.name,
+        }
+        with atomic_path(path) as temporary:
+            self.model.save(temporary)
+        with atomic_path(path.with_suffix(".keras.json")) as temporary:
+            Path(temporary).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        return path
+
+    def __repr__(self) -> str:
+        shape = "x".join("?" if size is None else str(size) for size in self.input_shape)
+        return (
+            f"Classifier({self.name!r}, images {shape} {self.preprocessing.name}, "
+            f"{self.num_classes} classes, {self.num_parameters:,} parameters)"
+        )
+
+
+def as_classifier(model: Any) -> Classifier:
+    """Return `model` if it is a `Classifier`, otherwise wrap it with the default settings.
+
+    A bare model is checked and compiled once; asked again soon, the same wrapper comes back.
+    """
+    if isinstance(model, Classifier):
+        return model
+    return _wrapped(model) if isinstance(model, keras.Model) else Classifier(model)
+
+
+@lru_cache(maxsize=4)
+def _wrapped(model: keras.Model) -> Classifier:
+    return Classifier(model)
+
+
+def check_unit_range(images: np.ndarray) -> None:
+    """Refuse NaN, infinite values, and images that are not in [0, 1]."""
+    low, high = float(images.min()), float(images.max())  # NaN comes through both
+    if not np.isfinite(low) or not np.isfinite(high):
+        raise ValueError("Images must be finite: there are NaN or infinite pixels.")
+    if low < 0 or high > 1:
+        hint = " They look like 0..255: divide by 255." if low >= 0 and high > 2 else ""
+        raise ValueError(
+            f"Pixels must lie in [0, 1]. Received: values from {low:g} to {high:g}.{hint}"
+        )
+
+
+def _image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]:
+    try:
+        inputs = model.inputs
+    except (AttributeError, ValueError):
+        inputs = None
+    if not inputs:
+        shape = getattr(model, "_build_shapes_dict", None) or {}
+        known = next(iter(shape.values()), None)
+        return _three(tuple(known)) if known is not None else (None, None, None)
+    if len(inputs) != 1:
+        raise ValueError(
+            f"An image classifier takes one input. The model {model.name!r} takes {len(inputs)}."
+        )
+    return _three(tuple(inputs[0].shape))
+
+
+def _three(shape: tuple) -> tuple[int | None, int | None, int | None]:
+    if len(shape) != 4:
+        raise ValueError(
+            "The model must take images of shape (num_images, height, width, channels). "
+            f"It takes {shape}."
+        )
+    return shape[1], shape[2], shape[3] if shape[3] is not None else 3
+
+
+def _class_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(str(index) for index in range(num_classes))
+    if len(names) != num_classes:
+        raise ValueError(
+            f"The model has {num_classes} classes. Received: {len(names)} class names."
+        )
+    return tuple(str(name) for name in names)
+
+
+def _are_shares(values: np.ndarray) -> bool:
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=1), 1, atol=1e-3))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+__all__ = ["Classifier", "Preprocessing", "as_classifier", "check_unit_range"]

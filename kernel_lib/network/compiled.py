@@ -1,0 +1,241 @@
+"""One compiled reader per network: logits, values at taps, gradients.
+
+Every function is traced once, for any batch size, over the network's own variables, so a change
+of weights is seen at once and never costs a new trace. Nothing is cloned or rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kernel_lib.network.head import linear_logits
+from kernel_lib.network.observe import listen
+
+Alteration = Callable[[str, keras.Operation, tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place where a network can be read: the output of one call of one layer."""
+
+    name: str
+    layer: keras.Operation
+    shape: tuple[int | None, ...]  # without the batch axis
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the output is a stack of feature maps (height, width, channels)."""
+        return len(self.shape) == 3
+
+
+class CompiledNetwork:
+    """The compiled functions of one model.
+
+    Args:
+        model: any Keras model that takes one batch of images.
+        preprocess: maps images in [0, 1] to what the model wants; runs inside the graph, so
+            gradients are with respect to the images in [0, 1].
+        head: see `kernel_lib.network.head`.
+        output: which output, by position or name, of a model that has several.
+        image_shape: (height, width, channels), None where free.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        preprocess: Callable[[tf.Tensor], tf.Tensor],
+        head: str,
+        output: int | str | None,
+        image_shape: tuple[int | None, int | None, int | None],
+    ):
+        self.model, self.preprocess, self.head, self.output = model, preprocess, head, output
+        self.head_kind = ""
+        self._functions: dict[Any, Callable[..., Any]] = {}
+        self._taps: list[Tap] = []
+        self._images = tf.TensorSpec((None, *image_shape), tf.float32)
+        self._targets = tf.TensorSpec((None,), tf.int32)
+
+    # --- reading, inside a trace ------------------------------------------------------------
+
+    def forward(
+        self,
+        images: tf.Tensor,
+        taps: Sequence[str] = (),
+        alter: Alteration | None = None,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Run the network on symbolic images; return its logits and its values at `taps`.
+
+        `alter(name, layer, output)` may replace the output of any layer on the way.
+        """
+        values: dict[str, tf.Tensor] = {}
+
+        def on_output(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:
+            output = alter(name, layer, output) if alter else output
+            values[name] = output
+            return output
+
+        with listen(self.model, on_output):
+            output = self.model(self.preprocess(images), training=False)
+        logits, self.head_kind = linear_logits(self._chosen(output), self.head)
+        missing = [name for name in taps if name not in values]
+        if missing:
+            raise ValueError(_unknown_taps(missing, list(values)))
+        return logits, [values[name] for name in taps]
+
+    def _chosen(self, output: Any) -> tf.Tensor:
+        if isinstance(output, dict):
+            names = list(output)
+            chosen = output.get(self.output) if self.output is not None else None
+        elif isinstance(output, list | tuple):
+            names = [str(position) for position in range(len(output))]
+            is_position = isinstance(self.output, int) and -len(output) <= self.output < len(output)
+            chosen = output[self.output] if is_position else None
+        else:
+            return output
+        if chosen is None:
+            raise ValueError(
+                f"The model has several outputs; say which one holds the class scores with "
+                f"Classifier(..., output=...). Known: {', '.join(names)}. "
+                f"Received: output={self.output!r}."
+            )
+        return chosen
+
+    def function(
+        self, key: Any, body: Callable[..., Any], signature: Sequence[tf.TensorSpec]
+    ) -> Callable[..., Any]:
+        """Return `body` compiled for `signature`; the same `key` gives the same function."""
+        if key not in self._functions:
+            compiled = tf.function(
+                body, input_signature=list(signature), autograph=False, jit_compile=False
+            )
+            self._functions[key] = compiled.get_concrete_function()
+        return self._functions[key]
+
+    @property
+    def image_spec(self) -> tf.TensorSpec:
+        """Signature of a batch of images."""
+        return self._images
+
+    @property
+    def target_spec(self) -> tf.TensorSpec:
+        """Signature of one class index an image."""
+        return self._targets
+
+    # --- compiled functions -----------------------------------------------------------------
+
+    def logits_function(self) -> Callable[..., tf.Tensor]:
+        """Images -> logits (batch, num_classes)."""
+        return self.function("logits", lambda images: self.forward(images)[0], [self._images])
+
+    def outputs_function(self, taps: Sequence[str]) -> Callable[..., list[tf.Tensor]]:
+        """Images -> [logits, value at each tap...]."""
+
+        def body(images: tf.Tensor) -> list[tf.Tensor]:
+            logits, values = self.forward(images, taps)
+            return [logits, *values]
+
+        return self.function(("outputs", tuple(taps)), body, [self._images])
+
+    def image_gradient_function(
+        self, key: Any = "plain", alter: Alteration | None = None
+    ) -> Callable[..., tf.Tensor]:
+        """Images, targets -> gradient of each image's target logit at the image.
+
+        `alter` changes the backward pass (guided backpropagation); give it a `key` of its own.
+        """
+
+        def body(images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(images)
+                logits, _ = self.forward(images, alter=alter)
+                score = tf.gather(logits, targets, axis=1, batch_dims=1)
+            return tape.gradient(score, images, unconnected_gradients="zero")
+
+        return self.function(("image gradient", key), body, [self._images, self._targets])
+
+    def tap_gradients_function(self, taps: Sequence[str]) -> Callable[..., list[tf.Tensor]]:
+        """Images, targets -> [logits, values at taps..., gradients of the target logit there...].
+
+        One forward and one backward pass give every tap at once.
+        """
+
+        def body(images: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(images)
+                logits, values = self.forward(images, taps)
+                score = tf.gather(logits, targets, axis=1, batch_dims=1)
+            slopes = tape.gradient(score, values, unconnected_gradients="zero")
+            return [logits, *values, *slopes]
+
+        return self.function(("tap gradients", tuple(taps)), body, [self._images, self._targets])
+
+    # --- what there is to read ----------------------------------------------------------------
+
+    def taps(self) -> list[Tap]:
+        """Every tap, in the order the network computes them."""
+        if not self._taps:
+            found: list[Tap] = []
+
+            def note(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:
+                found.append(Tap(name, layer, tuple(output.shape[1:])))
+                return output
+
+            probe = tf.function(
+                lambda images: self.forward(images, alter=note)[0],
+                input_signature=[self._images],
+                autograph=False,
+            )
+            # Tracing alone lists the layers: nothing is computed.
+            probe.get_concrete_function()
+            self._taps = found
+        return list(self._taps)
+
+    def tap(self, name: str) -> Tap:
+        """The tap of that name."""
+        for tap in self.taps():
+            if tap.name == name:
+                return tap
+        raise ValueError(_unknown_taps([name], [tap.name for tap in self.taps()]))
+
+
+def in_batches(
+    function: Callable[..., Any], batch_size: int, *arrays: np.ndarray
+) -> list[np.ndarray]:
+    """Run `function` over `arrays` in batches of at most `batch_size`; join its outputs.
+
+    Memory on the TensorFlow side is bounded by `batch_size`; results are copied to NumPy batch by
+    batch, into arrays made once.
+
+    Args:
+        function: takes one slice of each array; returns a tensor or a list of tensors whose first
+            axis is the batch.
+        arrays: arrays of the same length.
+
+    Returns:
+        A list of arrays, one for each output of `function`.
+    """
+    num_items = len(arrays[0])
+    results: list[np.ndarray] = []
+    for start in range(0, num_items, batch_size):
+        batch = slice(start, min(start + batch_size, num_items))
+        outputs = function(*(tf.constant(array[batch]) for array in arrays))
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+        values = [output.numpy() for output in outputs]
+        if not results:
+            results = [np.empty((num_items, *v.shape[1:]), v.dtype) for v in values]
+        for result, value in zip(results, values, strict=True):
+            result[batch] = value
+    return results
+
+
+def _unknown_taps(missing: Sequence[str], known: Sequence[str]) -> str:
+    return (
+        f"The network has no tap named {', '.join(map(repr, missing))}. "
+        f"Its taps are: {', '.join(known)}."
+    )
