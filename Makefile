@@ -1,0 +1,104 @@
+# make demo    set up, run every template on embedded data, build the gallery page
+# make lab     set up, open JupyterLab on the templates
+# make test    set up, then lint, types, tests, and tests in a real browser
+# make browser look for Chromium, and install Debian's where that is possible
+# make lock    write requirements.lock again from what .venv holds
+#
+# All share one virtual environment, .venv. Set PYTHON to choose the interpreter (3.11 to 3.13).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PRESET ?= demo
+OUTPUTS ?= outputs/$(PRESET)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SAY = @printf '\n\033[1m== %s\033[0m\n'
+
+TEMPLATES := $(patsubst templates/%.ipynb,%,$(wildcard templates/*.ipynb))
+BROWSER_TESTS := $(wildcard tests/browser)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+.PHONY: help setup demo lab test lint unit browser browser-tests lock
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+setup: $(READY)
+
+$(BIN)/python:
+	$(SAY) "Making the virtual environment $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	    f"kernel_lib needs Python 3.11 to 3.13; {sys.executable} is {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): $(BIN)/python pyproject.toml requirements.lock setup.py
+	$(SAY) "Installing kernel_lib and its pinned dependencies (some minutes the first time)"
+	$(BIN)/python -m pip install -c requirements.lock -e '.[test]'
+	@touch $(READY)
+
+demo: $(READY)
+	@for template in $(TEMPLATES); do \
+	    printf '\n\033[1m== Running %s at preset $(PRESET)\033[0m\n' "$$template"; \
+	    folder="$(OUTPUTS)/$$template"; \
+	    $(BIN)/kernel-lib run "$$template" "$$folder" --preset $(PRESET); \
+	    $(BIN)/kernel-lib export "$$folder/$$template.ipynb"; \
+	done
+	$(SAY) "Building the gallery"
+	$(BIN)/kernel-lib report $(OUTPUTS)
+
+lab: $(READY)
+	$(SAY) "Opening JupyterLab on the templates (Ctrl-C stops it)"
+	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/templates
+
+test: lint unit browser-tests
+	$(SAY) "All tests passed"
+
+lint: $(READY)
+	$(SAY) "Lint, format and types"
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(SAY) "Tests"
+	$(BIN)/pytest --ignore=tests/browser --ignore=tests/benchmarks $(PYTEST_ARGS)
+
+# A second run of its own: Playwright and the Jupyter test plugin each want the event loop.
+browser-tests: browser $(READY)
+ifneq ($(BROWSER_TESTS),)
+	$(SAY) "Tests in a browser"
+	$(BIN)/pytest tests/browser $(PYTEST_ARGS)
+endif
+
+browser:
+	$(SAY) "Looking for Chromium"
+	@find_browser() { \
+	    if [ -n "$${KERNEL_LIB_BROWSER:-}" ]; then command -v "$$KERNEL_LIB_BROWSER"; return; fi; \
+	    for name in chromium chromium-browser google-chrome; do \
+	        command -v $$name && return; \
+	    done; \
+	    return 1; \
+	}; \
+	if find_browser; then exit 0; fi; \
+	if [ -z "$${KERNEL_LIB_BROWSER:-}" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    echo "None found: installing Debian's chromium"; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; \
+	    find_browser; \
+	else \
+	    echo "No Chromium found. Install chromium, or set KERNEL_LIB_BROWSER to the program." >&2; \
+	    exit 1; \
+	fi
+
+lock: $(READY)
+	$(SAY) "Writing requirements.lock"
+	@{ sed -n '/^#/p' requirements.lock; \
+	   $(BIN)/python -m pip freeze --exclude-editable --exclude pip \
+	   | sed -E 's/^(pexpect|ptyprocess)==.*/& ; sys_platform != "win32"/'; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+	@git diff --stat -- requirements.lock
