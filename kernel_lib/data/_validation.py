@@ -29,7 +29,8 @@ def image_array(images: object) -> np.ndarray:
         raise ValueError("`images` must be finite. Received: images with NaN or infinity.")
     if low < 0 or high > 1:
         raise ValueError(
-            f"`images` must lie in [0, 1]. Received: values from {low:g} to {high:g}.{_scale(low, high)}"
+            f"`images` must lie in [0, 1]. Received: values from {low:g} to {high:g}. "
+            f"{_scale_advice(low, high)}"
         )
     return array
 
@@ -41,7 +42,7 @@ def label_array(
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] > 1:
         raise ValueError(
-            f"`{name}` must be class ids of the shape (num_images,). Received: shape={array.shape}. "
+            f"`{name}` must be class ids, shape (num_images,). Received: shape={array.shape}. "
             "One-hot labels become class ids by labels.argmax(axis=1); several label columns go "
             "into `tasks`."
         )
@@ -131,9 +132,9 @@ def _repeated(splits: Mapping[str, np.ndarray]) -> int:
     return int(np.bincount(np.concatenate(list(splits.values()))).argmax())
 
 
-def _scale(low: float, high: float) -> str:
+def _scale_advice(low: float, high: float) -> str:
     if low >= 0 and high <= 255:
-        return " These look like bytes: divide by 255."
+        return "These look like bytes: divide by 255."
     if low >= -1 and high <= 1:
-        return " These look like [-1, 1]: use (images + 1) / 2."
-    return " If they were standardised, undo that first."
+        return "These look like [-1, 1]: use (images + 1) / 2."
+    return "If they were standardised, undo that first."
