@@ -1,0 +1,225 @@
+"""Typed parameters of a notebook, read from its cell tagged `parameters` without running it.
+
+The cell is plain Python, one parameter a line; annotations and trailing comments count:
+
+```python
+model: str = "cnn"  # a path, or the name of a network to train
+samples: int = 16  # noise samples for each image
+metric: Literal["ssim", "spearman"] = "ssim"  # how maps are compared
+layers: list[str] | None = None  # all layers when None
+```
+
+`metadata.kernel_lib.parameters` of the notebook may add `title`, `help`, `choices`, `minimum` and
+`maximum` to a name.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kernel_lib.run.parameter import Parameter, did_you_mean
+
+KINDS = {
+    "str": "string",
+    "Path": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "NoneType": "none",
+}
+LISTS = {"list", "List", "Sequence"}
+EXTRAS = ("title", "help", "choices", "minimum", "maximum")
+
+
+@dataclass(frozen=True)
+class _Type:
+    """What an annotation, or a default, says about the values of a parameter."""
+
+    kind: str = "any"
+    many: bool = False
+    optional: bool = False
+    choices: tuple[Any, ...] = ()
+
+
+NONE = _Type("none")
+
+
+def read(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    """Return the parameters of a notebook, in the order of its cell.
+
+    Args:
+        notebook: The notebook as JSON gives it; a `nbformat.NotebookNode` is one too.
+
+    Raises:
+        ValueError: If no cell is tagged `parameters`, or that cell is not Python.
+    """
+    source = _without_magics(_parameters_cell(notebook))
+    extras = notebook.get("metadata", {}).get("kernel_lib", {}).get("parameters", {})
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        problem = f"{error.msg} (line {error.lineno})"
+        raise ValueError(f"The cell tagged 'parameters' is not Python: {problem}.") from None
+    comments = _comments(source)
+    found = {}
+    for statement, name, value in _assignments(tree):
+        parameter = _parameter(source, statement, name, value)
+        comment = comments.get(statement.end_lineno) or comments.get(statement.lineno, "")
+        found[name] = replace(parameter, **{"help": comment, **_extras(extras.get(name, {}))})
+    return tuple(found.values())
+
+
+def validate(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values`, each checked and in the type of its parameter.
+
+    Args:
+        parameters: What the notebook declares.
+        values: Names and values; a name left out keeps its default.
+
+    Raises:
+        TypeError: If a value has the wrong type.
+        ValueError: If a name is not declared, one without a default is missing, or a value is
+            out of range or not among the choices.
+    """
+    parameters = tuple(parameters)
+    checked = {name: find(parameters, name).check(value) for name, value in values.items()}
+    for parameter in parameters:
+        if parameter.required and parameter.name not in checked:
+            raise ValueError(f"`{parameter.name}` has no default: give it a value.")
+    return checked
+
+
+def find(parameters: Iterable[Parameter], name: str) -> Parameter:
+    """Return the parameter called `name`; if there is none, the error lists those there are."""
+    known = {parameter.name: parameter for parameter in parameters}
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        hint = did_you_mean(name, known)
+        raise ValueError(f"There is no parameter {name!r}.{hint} Parameters: {names}.")
+    return known[name]
+
+
+def to_json_schema(parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """Return the JSON schema of an object that holds values for `parameters`."""
+    parameters = tuple(parameters)
+    return {
+        "type": "object",
+        "properties": {parameter.name: parameter.to_json_schema() for parameter in parameters},
+        "required": [parameter.name for parameter in parameters if parameter.required],
+        "additionalProperties": False,
+    }
+
+
+def _parameters_cell(notebook: Mapping[str, Any]) -> str:
+    for cell in notebook.get("cells", []):
+        if "parameters" in cell.get("metadata", {}).get("tags", []):
+            source = cell.get("source", "")
+            return source if isinstance(source, str) else "".join(source)
+    raise ValueError("No cell of the notebook is tagged 'parameters'.")
+
+
+def _without_magics(source: str) -> str:
+    return re.sub(r"^[%!?].*$", "", source, flags=re.MULTILINE)
+
+
+def _assignments(tree: ast.Module) -> Iterator[tuple[ast.stmt, str, ast.expr | None]]:
+    """Yield each statement, name and value of the assignments to plain names."""
+    for statement in tree.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            yield statement, statement.target.id, statement.value
+        elif isinstance(statement, ast.Assign):
+            for target in statement.targets:
+                if isinstance(target, ast.Name):
+                    yield statement, target.id, statement.value
+
+
+def _comments(source: str) -> dict[int | None, str]:
+    """Return the text of each comment, by line number."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = (token for token in tokens if token.type == tokenize.COMMENT)
+    return {comment.start[0]: comment.string.lstrip("#").strip() for comment in comments}
+
+
+def _parameter(source: str, statement: ast.stmt, name: str, value: ast.expr | None) -> Parameter:
+    annotation = statement.annotation if isinstance(statement, ast.AnnAssign) else None
+    default = _literal(value)
+    type_ = _type_of_annotation(annotation) if annotation else _Type()
+    if isinstance(value, ast.Constant) and value.value is None:
+        type_ = replace(type_, optional=True)  # `seed: int = None` allows None
+    elif annotation is None and default is not None:
+        type_ = _type_of_value(default)
+    written = ast.get_source_segment(source, value) or "" if value else ""
+    return Parameter(
+        name, type_.kind, type_.many, type_.optional, default, written, choices=type_.choices
+    )
+
+
+def _extras(extras: Mapping[str, Any]) -> dict[str, Any]:
+    known = {key: extras[key] for key in EXTRAS if key in extras}
+    if "choices" in known:
+        known["choices"] = tuple(known["choices"])
+    return known
+
+
+def _literal(value: ast.expr | None) -> Any:
+    """Return the value of a literal, of `Path("...")` its text, and None of anything else."""
+    if isinstance(value, ast.Call) and _name(value.func) == "Path" and len(value.args) == 1:
+        value = value.args[0]
+    try:
+        literal = ast.literal_eval(value) if value else None
+    except (ValueError, TypeError):
+        return None
+    return list(literal) if isinstance(literal, tuple) else literal
+
+
+def _name(node: ast.expr) -> str:
+    """Return the last name of `Literal` and of `typing.Literal` alike."""
+    return getattr(node, "attr", getattr(node, "id", ""))
+
+
+def _type_of_value(value: Any) -> _Type:
+    if not isinstance(value, list):
+        return _Type(KINDS.get(type(value).__name__, "any"))
+    return replace(_union([_type_of_value(item) for item in value]), many=True)
+
+
+def _type_of_annotation(node: ast.expr) -> _Type:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return _type_of_annotation(ast.parse(node.value, mode="eval").body)
+    if isinstance(node, ast.Constant) and node.value is None:
+        return NONE
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _union([_type_of_annotation(node.left), _type_of_annotation(node.right)])
+    if isinstance(node, ast.Subscript):
+        return _type_of_subscript(_name(node.value), node.slice)
+    return _Type(KINDS.get(_name(node), "any"), many=_name(node) in LISTS)
+
+
+def _type_of_subscript(outer: str, inner: ast.expr) -> _Type:
+    parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+    if outer == "Literal":
+        values = [ast.literal_eval(part) for part in parts]
+        choices = tuple(value for value in values if value is not None)
+        return replace(_type_of_value(values), many=False, choices=choices)
+    if outer in LISTS:
+        return replace(_type_of_annotation(inner), many=True)
+    if outer == "Annotated":
+        return _type_of_annotation(parts[0])
+    if outer in {"Optional", "Union"}:
+        return _union([*map(_type_of_annotation, parts), *([NONE] if outer == "Optional" else [])])
+    return _Type()
+
+
+def _union(types: list[_Type]) -> _Type:
+    """Return the one type that holds every value of `types`."""
+    optional = any(each.optional or each == NONE for each in types)
+    distinct = {replace(each, optional=False) for each in types if each != NONE}
+    if distinct == {_Type("integer"), _Type("number")}:
+        distinct = {_Type("number")}
+    return replace(distinct.pop() if len(distinct) == 1 else _Type(), optional=optional)

@@ -1,0 +1,252 @@
+"""Reading a `parameters` cell and checking values, against types written out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from kernel_lib.run.schema import find, read, to_json_schema, validate
+
+CELL = """
+from typing import Literal, Optional, Union
+from pathlib import Path
+%matplotlib inline
+
+model: str = "cnn"  # a path, or the name of a network
+address = "http://x#y"  # not cut at the hash
+samples: int = 16  # noise samples
+rate: float = 0.5
+fast: bool = True
+metric: Literal["ssim", "spearman"] = "ssim"  # how maps are compared
+layers: list[str] | None = None
+seeds: "Optional[list[int]]" = [
+    0,
+    1,
+]  # one run each
+folder: Path = Path("outputs")
+scale: Union[int, float] = 1
+seed: int = None
+sizes = [1, 2.5]
+anything = None
+options: dict = {"a": 1}
+computed = 10 ** 6
+needed: str
+first, second = 1, 2
+"""
+
+
+def notebook(cell: str = CELL, extras: dict | None = None) -> dict:
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": "# Title"},
+        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": cell, "outputs": []},
+    ]
+    metadata = {"kernel_lib": {"parameters": extras or {}}}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "default"),
+    [
+        ("model", "str", "cnn"),
+        ("address", "str", "http://x#y"),
+        ("samples", "int", 16),
+        ("rate", "float", 0.5),
+        ("fast", "bool", True),
+        ("metric", "str", "ssim"),
+        ("layers", "list[str] | None", None),
+        ("seeds", "list[int] | None", [0, 1]),
+        ("folder", "str", "outputs"),
+        ("scale", "float", 1),
+        ("seed", "int | None", None),
+        ("sizes", "list[float]", [1, 2.5]),
+        ("anything", "any | None", None),
+        ("options", "any", {"a": 1}),
+        ("computed", "any", None),
+        ("needed", "str", None),
+    ],
+)
+def test_types_and_defaults(name, type_, default):
+    parameter = find(read(notebook()), name)
+    assert (parameter.type, parameter.default) == (type_, default)
+
+
+def test_help_source_and_choices():
+    parameters = read(notebook())
+    assert find(parameters, "address").help == "not cut at the hash"
+    assert find(parameters, "seeds").help == "one run each"
+    assert find(parameters, "rate").help == ""
+    assert find(parameters, "computed").source == "10 ** 6"
+    assert find(parameters, "metric").choices == ("ssim", "spearman")
+    assert [each.name for each in parameters if each.required] == ["needed"]
+
+
+def test_source_may_be_a_list_of_lines_and_the_last_assignment_counts():
+    cell = ["a = 1\n", "a = 2.5  # later\n"]
+    (parameter,) = read(notebook(cell))
+    assert (parameter.default, parameter.type, parameter.help) == (2.5, "float", "later")
+
+
+def test_metadata_adds_range_title_and_choices():
+    extras = {"samples": {"minimum": 1, "maximum": 64, "title": "Samples", "widget": "slider"}}
+    samples = find(read(notebook(extras=extras)), "samples")
+    assert (samples.minimum, samples.maximum, samples.title) == (1, 64, "Samples")
+    assert samples.help == "noise samples"
+    with pytest.raises(ValueError, match=r"`samples` must be at most 64. Received: samples=65"):
+        samples.check(65)
+    with pytest.raises(ValueError, match="must be at least 1"):
+        samples.check(0)
+
+
+def test_unreadable_cells_say_why():
+    with pytest.raises(ValueError, match="not Python: .*line 2"):
+        read(notebook("a = 1\nb = = 2"))
+    with pytest.raises(ValueError, match="No cell of the notebook is tagged 'parameters'"):
+        read({"cells": [], "metadata": {}})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("rate", 1, 1.0),
+        ("samples", np.int64(3), 3),
+        ("rate", np.float32(0.25), 0.25),
+        ("fast", np.bool_(False), False),
+        ("folder", Path("a") / "b", str(Path("a") / "b")),
+        ("layers", ("conv", "dense"), ["conv", "dense"]),
+        ("layers", None, None),
+        ("sizes", np.array([1, 2]), [1.0, 2.0]),
+        ("anything", [1, "a", [None, True]], [1, "a", [None, True]]),
+    ],
+)
+def test_values_take_the_declared_type(name, given, kept):
+    value = validate(read(notebook()), {name: given, "needed": "x"})[name]
+    assert value == kept
+    assert type(value) is type(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        (
+            "samples",
+            "16",
+            TypeError,
+            r"`samples` must be a whole number \(int\). Received",
+        ),
+        ("samples", 1.0, TypeError, "whole number"),
+        ("samples", True, TypeError, "whole number"),
+        ("samples", None, TypeError, "Received: samples=None"),
+        ("fast", 1, TypeError, "true or false"),
+        ("model", 3, TypeError, "text"),
+        ("rate", "1e-3", TypeError, "YAML takes 1e-3 for text: write 1.0e-3"),
+        ("rate", float("nan"), ValueError, "must be finite"),
+        ("rate", float("inf"), ValueError, "must be finite"),
+        ("anything", float("inf"), ValueError, "must be finite"),
+        ("anything", object(), TypeError, "must be text, a number"),
+        ("anything", {"a": 1}, TypeError, "must be text, a number"),
+        ("layers", "conv", TypeError, r"a list, each text \(str\), or None"),
+        ("layers", [1], TypeError, "a list"),
+        ("metric", "sim", ValueError, "one of 'ssim', 'spearman'.*Did you mean 'ssim'"),
+        ("smaples", 3, ValueError, "no parameter 'smaples'. Did you mean 'samples'"),
+        ("first", 3, ValueError, "no parameter 'first'"),
+    ],
+)
+def test_wrong_values_are_refused(name, value, error, message):
+    with pytest.raises(error, match=message):
+        validate(read(notebook()), {name: value, "needed": "x"})
+
+
+def test_a_missing_value_without_default_is_named():
+    with pytest.raises(ValueError, match="`needed` has no default"):
+        validate(read(notebook()), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("model", "3", "3"),
+        ("model", "__import__('os')", "__import__('os')"),
+        ("samples", "32", 32),
+        ("rate", "1e-3", 0.001),
+        ("rate", "2", 2.0),
+        ("fast", "no", False),
+        ("fast", "True", True),
+        ("seed", "none", None),
+        ("layers", "conv, dense", ["conv", "dense"]),
+        ("layers", '["a,b"]', ["a,b"]),
+        ("layers", "", []),
+        ("layers", "null", None),
+        ("seeds", "1,2", [1, 2]),
+        ("seeds", "[3]", [3]),
+        ("anything", "1.5", 1.5),
+        ("anything", "word", "word"),
+    ],
+)
+def test_text_is_read_by_the_declared_type(name, text, value):
+    parsed = find(read(notebook()), name).parse(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("samples", "1.5"), ("samples", "0x10"), ("fast", "maybe"), ("seeds", "1,b"), ("seeds", "[")],
+)
+def test_text_of_the_wrong_type_is_refused(name, text):
+    with pytest.raises(TypeError, match=f"`{name}` must be"):
+        find(read(notebook()), name).parse(text)
+
+
+def test_json_schema_accepts_and_refuses_as_validate_does():
+    extras = {"samples": {"minimum": 1, "maximum": 64, "title": "Samples"}}
+    parameters = read(notebook(extras=extras))
+    schema = to_json_schema(parameters)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["required"] == ["needed"]
+    assert schema["properties"]["samples"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 64,
+        "title": "Samples",
+        "description": "noise samples",
+        "default": 16,
+    }
+    assert schema["properties"]["layers"] == {
+        "type": ["array", "null"],
+        "items": {"type": "string"},
+        "default": None,
+    }
+    for values in (
+        {"samples": 3},
+        {"samples": 65},
+        {"samples": "3"},
+        {"layers": None},
+        {"layers": [1]},
+        {"metric": "ssim"},
+        {"metric": "x"},
+        {"unknown": 1},
+    ):
+        values = {"needed": "x", **values}
+        try:
+            validate(parameters, values)
+            accepted = True
+        except (TypeError, ValueError):
+            accepted = False
+        assert jsonschema.Draft202012Validator(schema).is_valid(values) is accepted, values
+
+
+def test_every_name_papermill_sees_is_ours(tmp_path):
+    import nbformat
+    import papermill
+
+    path = tmp_path / "notebook.ipynb"
+    nb = nbformat.from_dict(notebook())
+    nb.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "p"}
+    nbformat.write(nb, path)
+    theirs = papermill.inspect_notebook(path)
+    ours = {parameter.name for parameter in read(notebook())}
+    assert {"model", "rate", "sizes"} <= set(theirs)
+    assert set(theirs) <= ours
