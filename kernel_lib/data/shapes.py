@@ -116,7 +116,7 @@ tasks shape, color, size, quadrant, background, masks
         name="shapes",
         tasks={task: labels[:, column] for task, column in COLUMNS.items()},
         task_class_names=TASKS,
-        masks=2 * coverage.astype(np.uint16) >= supersample**2,
+        masks=coverage >= (supersample**2 + 1) // 2,
         splits=dict(
             zip(SPLIT_NAMES, np.split(np.arange(len(labels)), np.cumsum(counts)[:-1]), strict=True)
         ),
