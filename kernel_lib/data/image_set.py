@@ -10,7 +10,13 @@ import numpy as np
 
 from kernel_lib._checks import check_choice
 from kernel_lib.data import _validation
-from kernel_lib.data.splits import SPLIT_NAMES, balanced_subset, stratified_splits
+from kernel_lib.data.splits import (
+    SPLIT_NAMES,
+    balanced_subset,
+    restricted_splits,
+    split_numbers,
+    stratified_splits,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,10 +143,7 @@ class ImageSet:
             labels=self.labels[chosen],
             tasks={task: labels[chosen] for task, labels in self.tasks.items()},
             masks=None if self.masks is None else self.masks[chosen],
-            splits={
-                name: np.flatnonzero(np.isin(chosen, members))
-                for name, members in self.splits.items()
-            },
+            splits=restricted_splits(self.splits, chosen),
         )
 
     def sample(self, num_images: int, seed: int = 0) -> ImageSet:
@@ -150,10 +153,8 @@ class ImageSet:
             num_images: number of images; all are returned when there are fewer.
             seed: seed of the choice. The same seed gives the same images.
         """
-        split_of = np.full(len(self), -1)
-        for number, name in enumerate(SPLIT_NAMES):
-            split_of[self.splits[name]] = number
-        return self.select(balanced_subset(self.labels, num_images, groups=split_of, seed=seed))
+        groups = split_numbers(self.splits, len(self))
+        return self.select(balanced_subset(self.labels, num_images, groups=groups, seed=seed))
 
     def with_task(self, task: str) -> ImageSet:
         """Return the set labelled by one of its tasks, without the images that task leaves open."""

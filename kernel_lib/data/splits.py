@@ -7,6 +7,8 @@ reported on. They never share an image.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from kernel_lib._checks import check_count, check_number
@@ -98,6 +100,21 @@ def balanced_subset(
     )[strata]
     turn = _rank_within(labels, depth)
     return np.sort(np.lexsort((rng.random(len(labels)), turn))[:num_images])
+
+
+def split_numbers(splits: Mapping[str, np.ndarray], num_images: int) -> np.ndarray:
+    """Return the number of the split each image is in, -1 for none; int64 (num_images,)."""
+    numbers = np.full(num_images, -1)
+    for number, name in enumerate(SPLIT_NAMES):
+        numbers[splits[name]] = number
+    return numbers
+
+
+def restricted_splits(
+    splits: Mapping[str, np.ndarray], chosen: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the splits of the images at `chosen`, numbered by their places there."""
+    return {name: np.flatnonzero(np.isin(chosen, members)) for name, members in splits.items()}
 
 
 def _every(length: int, share: float, phase: float) -> np.ndarray:
