@@ -87,12 +87,35 @@ def cached_arrays(
     if folder is None:
         return _plain_arrays(compute())
     path = Path(folder) / f"{name}-{digest(recipe)}.npz"
-    arrays = _read_arrays(path)
+    arrays = read_arrays(path)
     if arrays is None:
         arrays = _plain_arrays(compute())
-        with atomic_path(path) as temporary:
-            _write_arrays(temporary, arrays)
+        write_arrays(path, arrays)
     return arrays
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a `.npz` file, whole or not at all.
+
+    Args:
+        path: File to write.
+        arrays: Arrays of numbers or text.
+    """
+    plain = _plain_arrays(arrays)
+    # `np.savez` takes names as keyword arguments, so it cannot hold an array called "file".
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in plain.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray] | None:
+    """Return the arrays of a `.npz` file, or `None` if it is missing, truncated or damaged."""
+    try:
+        with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+        return None
 
 
 def _plain_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -103,22 +126,6 @@ def _plain_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
                 f"Cached arrays hold numbers or text. Received: {name!r} of dtype {array.dtype}."
             )
     return plain
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    # `np.savez` takes names as keyword arguments, so it cannot hold an array called "file".
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
-        return None
 
 
 def _feed(hasher: hashlib.blake2b, value: object) -> None:

@@ -1,0 +1,281 @@
+"""Train a network: the same seed gives the same bytes, and a killed training goes on later."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kernel_lib import __version__
+from kernel_lib._checks import check_count, check_number
+from kernel_lib._progress import progress as progress_bar
+from kernel_lib.data import ImageSet
+from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.models.fitting import Augment, Fit
+from kernel_lib.models.networks.registry import build, seeded
+from kernel_lib.tasks import digest, read_arrays, write_arrays
+
+
+def train(
+    network: str | Classifier | keras.Model,
+    images: ImageSet,
+    *,
+    epochs: int = 5,
+    seed: int = 0,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    patience: int | None = None,
+    min_train_accuracy: float | None = None,
+    augment: Augment | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Classifier:
+    """Train a network on `images.train` with Adam and cross-entropy, and return it.
+
+    Args:
+        network: A name of `kernel_lib.models.names()`, built with `seed`; or a classifier or Keras
+            model, of which a copy is trained further. What is passed in never changes.
+        images: An `ImageSet`. Its calibration split, if it has one, gives the validation accuracy.
+        epochs: Times to go through the training images; with `patience` or `min_train_accuracy`,
+            at most so many.
+        seed: Names the initial weights, the order of the images, dropout and augmentation. On one
+            machine, the same seed gives the same bytes.
+        batch_size: Images in a step.
+        learning_rate: Of Adam.
+        patience: Stop after so many epochs without a better validation accuracy, and return the
+            best weights. `None`: run all epochs and return the last weights.
+        min_train_accuracy: Stop as soon as the accuracy on the training images, as counted during
+            an epoch, reaches this share; fail if it never does.
+        augment: TensorFlow function `(images, seed) -> images` that changes a batch of images
+            (batch, height, width, channels) in [0, 1]; `seed` is an int32 tensor (2,) that is new
+            at each step, for `tf.random.stateless_*`. To be cached, it must have an attribute
+            `recipe` that describes it.
+        cache: Folder where the trained weights are kept by content. The same training is then
+            read; one that was interrupted goes on after its last saved epoch, to the same bytes.
+        progress: Show a progress bar.
+
+    Returns:
+        A new `Classifier`. Its `history` holds a dict an epoch: "epoch", "loss", "accuracy" and,
+        with a calibration split, "validation_accuracy".
+
+    Raises:
+        ValueError: Images or labels do not fit the network, the loss stops being a number, or
+            `min_train_accuracy` is not reached.
+
+    Example:
+        >>> model = train("small_cnn", images, epochs=3)
+        >>> model.history[-1]["validation_accuracy"]
+    """
+    _check_settings(images, batch_size, learning_rate)
+    rule = StopRule(epochs, patience, min_train_accuracy)
+    rule.check(images)
+    classifier = _new_classifier(network, images, seed)
+    path = None
+    if cache is not None:
+        recipe = {
+            "network": _network_recipe(network, classifier),
+            "images": images.digest,
+            "settings": [seed, batch_size, learning_rate, augment and _augment_recipe(augment)],
+            "rule": list(astuple(rule)),
+            "version": __version__,
+        }
+        path = Path(cache) / f"train-{digest(recipe)}.npz"
+    fit = Fit(
+        classifier,
+        images.train.images,
+        images.train.labels,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        augment=augment,
+    )
+    _run_epochs(fit, images, rule, _Checkpoint(path), progress)
+    rule.check_reached(fit.history, classifier.name)
+    classifier.history = fit.history
+    return classifier
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """When a training ends; it depends on the history alone. See `train` for the arguments."""
+
+    epochs: int
+    patience: int | None = None
+    min_train_accuracy: float | None = None
+
+    def check(self, images: ImageSet) -> None:
+        """Refuse settings that make no sense, alone or together."""
+        check_count("epochs", self.epochs)
+        if self.patience is not None:
+            check_count("patience", self.patience)
+            if len(images.splits["calibration"]) == 0:
+                raise ValueError(
+                    "`patience` needs images in the calibration split, to tell when training no "
+                    f"longer helps. Received: {images!r}."
+                )
+        if self.min_train_accuracy is not None:
+            check_number("min_train_accuracy", self.min_train_accuracy, 0, 1)
+            if self.patience is not None:
+                raise ValueError(
+                    "`patience` stops before the training images are learnt by heart, and "
+                    "`min_train_accuracy` asks for it: give one of the two. "
+                    f"Received: patience={self.patience}, "
+                    f"min_train_accuracy={self.min_train_accuracy}."
+                )
+
+    def is_best(self, history: list[dict[str, float]]) -> bool:
+        """Whether the last epoch is better than every one before it."""
+        return _best_epoch(history) == len(history)
+
+    def is_met(self, history: list[dict[str, float]]) -> bool:
+        """Whether training ends after the last epoch of `history`."""
+        if self.patience is not None and len(history) - _best_epoch(history) >= self.patience:
+            return True
+        return len(history) >= self.epochs or self._is_learnt(history)
+
+    def check_reached(self, history: list[dict[str, float]], name: str) -> None:
+        """Fail if the training images were not learnt as well as was asked for."""
+        if self.min_train_accuracy is not None and not self._is_learnt(history):
+            raise ValueError(
+                f"{name!r} did not reach `min_train_accuracy`: its accuracy on the training images "
+                f"is {history[-1]['accuracy']:.3f} after {len(history)} epochs. Give it more "
+                f"epochs or a larger network. Received: epochs={self.epochs}, "
+                f"min_train_accuracy={self.min_train_accuracy}."
+            )
+
+    def _is_learnt(self, history: list[dict[str, float]]) -> bool:
+        target = self.min_train_accuracy
+        return target is not None and history[-1]["accuracy"] >= target
+
+
+def _best_epoch(history: list[dict[str, float]]) -> int:
+    return 1 + int(np.argmax([entry["validation_accuracy"] for entry in history]))
+
+
+def _run_epochs(
+    fit: Fit, images: ImageSet, rule: StopRule, checkpoint: _Checkpoint, progress: bool
+) -> None:
+    """Bring `fit` from its last saved state to its end."""
+    held_out = images.calibration if len(images.splits["calibration"]) else None
+    checkpoint.restore(fit)
+    epochs = range(len(fit.history), rule.epochs)
+    for epoch in progress_bar(epochs, f"Training {fit.classifier.name}", enabled=progress):
+        if fit.finished:
+            break
+        label = f"Epoch {epoch + 1}" + _accuracy_so_far(fit.history)
+        entry = fit.run(progress_bar(fit.order(), label, enabled=progress))
+        if held_out is not None:
+            entry["validation_accuracy"] = fit.classifier.accuracy(held_out.images, held_out.labels)
+        fit.history.append(entry)
+        if rule.patience is not None and rule.is_best(fit.history):
+            fit.keep_best()
+        fit.finished = rule.is_met(fit.history)
+        if fit.finished:
+            fit.restore_best()
+        checkpoint.save(fit)
+
+
+class _Checkpoint:
+    """The file a training goes on from; `None` keeps nothing."""
+
+    def __init__(self, path: Path | None):
+        self._path = path
+        self._next_time = 0.0
+
+    def restore(self, fit: Fit) -> None:
+        arrays = None if self._path is None else read_arrays(self._path)
+        if arrays is not None:
+            fit.restore(arrays)
+
+    def save(self, fit: Fit) -> None:
+        """Write the end always, and what comes before so seldom that it costs little time."""
+        start = time.monotonic()
+        if self._path is None or (start < self._next_time and not fit.finished):
+            return
+        write_arrays(self._path, fit.state())
+        end = time.monotonic()
+        self._next_time = end + 10 * (end - start)
+
+
+def _accuracy_so_far(history: list[dict[str, float]]) -> str:
+    return f", accuracy {history[-1]['accuracy']:.3f}" if history else ""
+
+
+# --- what is trained --------------------------------------------------------------------------
+
+
+def _new_classifier(
+    network: str | Classifier | keras.Model, images: ImageSet, seed: int
+) -> Classifier:
+    """Build a named network, or copy what was passed in; check that it fits the images."""
+    if isinstance(network, str):
+        classifier = build(network, images.image_shape, images.num_classes, seed=seed)
+        classifier.class_names = images.class_names
+    else:
+        classifier = _copy(as_classifier(network), seed)
+    classifier.check_images(images.images[:1])
+    if not classifier.model.trainable_variables:
+        raise ValueError(f"All weights of {classifier.name!r} are frozen: nothing can be trained.")
+    if images.labels.max() >= classifier.num_classes:
+        raise ValueError(
+            f"{classifier.name!r} knows {classifier.num_classes} classes. "
+            f"Received: labels up to {images.labels.max()} in {images!r}."
+        )
+    return classifier
+
+
+def _copy(classifier: Classifier, seed: int) -> Classifier:
+    model = classifier.model
+    try:
+        with seeded(seed):
+            copy = keras.models.clone_model(model)
+        if not copy.built:
+            copy.build_from_config(model.get_build_config())
+        copy.set_weights(model.get_weights())
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The model {classifier.name!r} cannot be copied, and training never changes the model "
+            "it is given. Use a Functional or Sequential model, or give its class a get_config() "
+            "and a from_config()."
+        ) from error
+    return Classifier(
+        copy,
+        preprocessing=classifier.preprocessing,
+        head=classifier.head,
+        class_names=classifier.class_names,
+        name=classifier.name,
+    )
+
+
+def _network_recipe(network: Any, classifier: Classifier) -> list[Any]:
+    """What a training starts from: a name, or an architecture with weights."""
+    if isinstance(network, str):
+        return [classifier.name, list(classifier.input_shape), classifier.num_classes]
+    trained = [variable.trainable for variable in classifier.model.variables]
+    return [classifier.digest, classifier.model.to_json(), trained]
+
+
+def _augment_recipe(augment: Augment) -> Any:
+    recipe = getattr(augment, "recipe", None)
+    if recipe is None:
+        raise ValueError(
+            "To keep a training in `cache`, its `augment` must say what it does in an attribute "
+            "`recipe` (a string, or a dict of settings). Set one, or pass cache=None."
+        )
+    return recipe
+
+
+def _check_settings(images: ImageSet, batch_size: int, learning_rate: float) -> None:
+    if not isinstance(images, ImageSet):
+        raise TypeError(
+            "`images` must be an ImageSet. "
+            f"Received: {type(images).__name__}. Make one with kernel_lib.data.load(name)."
+        )
+    check_count("batch_size", batch_size)
+    if check_number("learning_rate", learning_rate, 0) == 0:
+        raise ValueError("`learning_rate` must be above 0. Received: learning_rate=0.")
