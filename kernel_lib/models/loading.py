@@ -1,0 +1,164 @@
+"""Load a model file without ever running code that it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from kernel_lib.models.classifier import Classifier
+from kernel_lib.models.networks.registry import names
+
+_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+_SETTINGS = ("preprocessing", "head", "class_names", "name")
+
+# What Keras says, somewhere in a long message, about a class it does not have.
+_UNKNOWN_CLASS = re.compile(r"(?:Could not locate \w+|Unknown \w+:) '([^']+)'")
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    preprocessing: Any = None,
+    head: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Classifier:
+    """Load a Keras model file as a `Classifier`.
+
+    Args:
+        path: A `.keras` file, or one in the older `.h5` format.
+        preprocessing: How the model wants images that lie in [0, 1]; see `Classifier`. `None`: as
+            `Classifier.save` noted in the `.json` file beside the model, otherwise "auto".
+        head: As in `Classifier`; `None`: as noted beside the model, otherwise "auto".
+        class_names: One name a class; `None`: as noted beside the model, otherwise "0", "1", ...
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a whole Keras model, or it holds code (a Lambda layer) or
+            classes that are not known here; or the model is no image classifier.
+
+    Example:
+        >>> load("model.keras", preprocessing="imagenet_torch").accuracy(images, labels)
+    """
+    path = _check_path(path)
+    config = _read_config(path)
+    _refuse_code(path, config)
+    given = {"preprocessing": preprocessing, "head": head, "class_names": class_names}
+    settings = _settings_beside(path) | {
+        name: value for name, value in given.items() if value is not None
+    }
+    if isinstance(settings.get("preprocessing"), dict):
+        raise ValueError(
+            f"The model in {path.name!r} was saved with a preprocessing layer, which its settings "
+            "cannot bring back: pass load(..., preprocessing=layer)."
+        )
+    return Classifier(_load_model(path), **settings)
+
+
+def _check_path(path: str | os.PathLike[str]) -> Path:
+    text, path = os.fspath(path), Path(path)
+    if path.is_dir():
+        raise ValueError(
+            f"A model is one file that ends in .keras or .h5. Received the folder {text!r}. A "
+            "SavedModel folder holds no Keras model: save it with model.save('model.keras')."
+        )
+    if not path.exists():
+        if text.lower() in map(str.lower, names()):
+            raise ValueError(
+                f"{text!r} is the name of a network, not a file: train it with "
+                f"kernel_lib.models.train({text!r}, images), or get it untrained from "
+                f"kernel_lib.models.build({text!r}, input_shape, num_classes)."
+            )
+        raise FileNotFoundError(f"There is no model file at {text!r}.")
+    if path.suffix not in _SUFFIXES:
+        raise ValueError(f"A model file must end in .keras or .h5. Received: {path.name!r}.")
+    return path
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Return the architecture as plain data, which also shows that the file is whole."""
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                return json.loads(archive.read("config.json"))
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get("model_config")
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path.name!r} is not a whole Keras model: it is cut off, damaged or something else. "
+            f"Copy it again, or save it anew with model.save('model.keras'). ({_line(error)})"
+        ) from error
+    if text is None:
+        raise ValueError(
+            f"{path.name!r} holds weights but no architecture. Build the network and load them "
+            "into it: kernel_lib.models.build(name, input_shape, num_classes, weights=path)."
+        )
+    return json.loads(text)
+
+
+def _refuse_code(path: Path, config: dict[str, Any]) -> None:
+    # Keras in safe mode refuses Python code in .keras files; older versions of it do not in .h5
+    # files, and its global switches can turn the refusal off.
+    for class_name in _class_names(config):
+        if class_name in ("Lambda", "__lambda__"):
+            raise ValueError(
+                f"The model in {path.name!r} holds Python code (a Lambda layer), which is never "
+                "run from a file. Replace it with an ordinary layer or a registered class, and "
+                "save the model again."
+            )
+
+
+def _class_names(config: Any) -> Iterator[str]:
+    if isinstance(config, dict):
+        yield str(config.get("class_name"))
+        config = list(config.values())
+    if isinstance(config, list):
+        for part in config:
+            yield from _class_names(part)
+
+
+def _load_model(path: Path) -> keras.Model:
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        unknown = _UNKNOWN_CLASS.search(str(error))
+        if unknown:
+            raise ValueError(
+                f"The model in {path.name!r} needs {unknown[1]!r}, which is not known here. Import "
+                "the module that defines it, with @keras.saving.register_keras_serializable() "
+                "above it, before loading; or save the model from ordinary layers."
+            ) from error
+        raise ValueError(f"The model in {path.name!r} cannot be loaded: {_line(error)}") from error
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"{path.name!r} must hold a Keras model. Received: a {type(model).__name__}."
+        )
+    return model
+
+
+def _settings_beside(path: Path) -> dict[str, Any]:
+    beside = path.with_name(path.name + ".json")
+    if not beside.is_file():
+        return {}
+    try:
+        settings = json.loads(beside.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"The settings beside the model, {beside.name!r}, are not valid JSON: mend or delete "
+            f"the file. ({_line(error)})"
+        ) from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"The settings beside the model, {beside.name!r}, must be a JSON object.")
+    return {name: value for name, value in settings.items() if name in _SETTINGS}
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
