@@ -1,0 +1,156 @@
+"""Fixtures of the browser tests: a browser, pages that may not complain, and a JupyterLab."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """The browser named by KERNEL_LIB_BROWSER, or the first one that is installed."""
+    named = os.environ.get("KERNEL_LIB_BROWSER")
+    found = named or next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if found is None:
+        pytest.skip("no Chromium or Chrome found; set KERNEL_LIB_BROWSER to its path")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(browser_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=browser_path, args=_QUIET)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page 1,280 pixels wide; the test fails if the page reports an error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.extend(_complaint(message)))
+    yield opened
+    context.close()
+    assert not errors, errors
+
+
+def _complaint(message: ConsoleMessage) -> list[str]:
+    return [f"{message.text} ({message.location})"] if message.type == "error" else []
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    """Where pictures go, to be looked at: KERNEL_LIB_SCREENSHOTS, or a temporary folder."""
+    named = os.environ.get("KERNEL_LIB_SCREENSHOTS")
+    folder = Path(named) if named else tmp_path / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@dataclass
+class Server:
+    """A running Jupyter server with folders of its own."""
+
+    url: str
+    token: str
+    folder: Path  # the notebooks
+    environment: dict[str, str] = field(repr=False)
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.environment["JUPYTER_DATA_DIR"])
+
+    def lab_url(self, notebook: str) -> str:
+        return f"{self.url}/lab/tree/{notebook}?token={self.token}&reset"
+
+
+@pytest.fixture(scope="session")
+def jupyter_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A JupyterLab on a free port that shares no setting with the person's own."""
+    home = tmp_path_factory.mktemp("jupyter")
+    folder = home / "notebooks"
+    folder.mkdir()
+    port, token = _free_port(), "browser-tests"
+    environment = jupyter_environment(home)
+    arguments = [
+        f"--port={port}",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={folder}",
+        "--ServerApp.port_retries=0",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.news_url=None",
+        "--no-browser",
+        "--allow-root",
+    ]
+    with (home / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *arguments],
+            env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            server = Server(f"http://127.0.0.1:{port}", token, folder, environment)
+            _wait_for(f"{server.url}/api?token={token}", process, home / "log.txt")
+            yield server
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=20)
+
+
+def jupyter_environment(home: Path) -> dict[str, str]:
+    """The environment of a Jupyter whose settings, data and run files lie under `home`."""
+    own = {
+        f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")
+    }
+    paths = [_ROOT, _ROOT / "widgets", _ROOT / "tests" / "widgets"]
+    return (
+        os.environ
+        | own
+        | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "JUPYTER_PLATFORM_DIRS": "1"}
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.2)
+    raise RuntimeError(f"the server did not start:\n{log.read_text()[-4000:]}")

@@ -1,0 +1,14 @@
+"""kernel_widgets: what a person touches in a notebook, one widget for each idea.
+
+```python
+from kernel_widgets import CascadeStepper
+
+CascadeStepper(result)  # the result of a saliency audit
+```
+"""
+
+from __future__ import annotations
+
+from kernel_widgets.cascade_stepper import CascadeStepper
+
+__all__ = ["CascadeStepper"]
