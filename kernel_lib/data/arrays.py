@@ -9,7 +9,7 @@ import numpy as np
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.splits import (
     balanced_subset,
-    official_splits,
+    completed_splits,
     restricted_splits,
     split_numbers,
 )
@@ -86,7 +86,9 @@ def from_published_splits(
     """
     images = np.concatenate([train[0], test[0]])
     labels = np.concatenate([flat_labels(train[1]), flat_labels(test[1])])
-    splits = official_splits(flat_labels(train[1]), len(test[0]), seed=seed)
+    places = np.arange(len(labels))
+    published = {"train": places[: len(train[1])], "test": places[len(train[1]) :]}
+    splits = completed_splits(labels, published, seed=seed)
     if num_images is not None:
         # Before the bytes become floats, which take four times the memory.
         groups = split_numbers(splits, len(labels))

@@ -57,23 +57,33 @@ def stratified_splits(
     }
 
 
-def official_splits(
-    train_labels: np.ndarray, num_test: int, *, calibration: float = 0.2, seed: int = 0
+def completed_splits(
+    labels: np.ndarray, published: Mapping[str, np.ndarray], *, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Keep a published test split as it is and cut the calibration split out of the training one.
+    """Keep published splits as they are, and draw the ones an audit needs besides.
+
+    A missing calibration split is cut off the training one, a fifth of it. Where only the test
+    split is missing, the published calibration (validation) split is the test split. If no image
+    is published as anything but training, all splits are drawn.
 
     Args:
-        train_labels: class ids of the published training images (num_train,), which come first.
-        num_test: number of published test images, which follow.
-        calibration: share of the training images that become the calibration split.
-        seed: seed of the choice of calibration images.
+        labels: class ids (num_images,).
+        published: indices of the images of the splits that exist.
+        seed: seed of what is drawn.
 
     Returns:
         Sorted int64 indices of "train", "calibration" and "test".
     """
-    splits = stratified_splits(train_labels, calibration=calibration, test=0.0, seed=seed)
-    num_train = len(train_labels)
-    return splits | {"test": np.arange(num_train, num_train + num_test)}
+    known = {name: np.sort(members) for name, members in published.items() if len(members)}
+    if set(known) <= {"train"}:
+        return stratified_splits(labels, seed=seed)
+    if "test" not in known:
+        known["test"] = known.pop("calibration")
+    if "calibration" not in known and "train" in known:
+        train = known["train"]
+        drawn = stratified_splits(labels[train], test=0.0, seed=seed)
+        known |= {name: train[drawn[name]] for name in ("train", "calibration")}
+    return {name: known.get(name, np.zeros(0, np.int64)) for name in SPLIT_NAMES}
 
 
 def balanced_subset(

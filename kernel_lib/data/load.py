@@ -1,0 +1,95 @@
+"""One call to get any image set by its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kernel_lib._checks import check_choice
+from kernel_lib.data.embedded import digits, mnist5k
+from kernel_lib.data.folder import load_folder
+from kernel_lib.data.image_set import ImageSet
+from kernel_lib.data.keras_sets import cifar10, cifar100, fashion_mnist, mnist
+from kernel_lib.data.npz_file import load_npz
+from kernel_lib.data.shapes import shapes
+from kernel_lib.data.table import from_table
+from kernel_lib.data.tfds_sets import load_tfds, stl10, svhn
+
+
+class _Source(NamedTuple):
+    loader: Callable[..., ImageSet]
+    description: str
+
+
+_NAMED = {
+    "shapes": _Source(shapes, "generated coloured shapes, five tasks, object masks; embedded"),
+    "digits": _Source(digits, "1,797 handwritten digits of scikit-learn, 28x28x1; embedded"),
+    "mnist5k": _Source(mnist5k, "5,000 images of MNIST, 28x28x1; embedded"),
+    "mnist": _Source(mnist, "70,000 handwritten digits, 28x28x1; downloaded"),
+    "fashion_mnist": _Source(fashion_mnist, "70,000 pieces of clothing, 28x28x1; downloaded"),
+    "cifar10": _Source(cifar10, "60,000 photos of 10 classes, 32x32x3; downloaded"),
+    "cifar100": _Source(cifar100, "60,000 photos of 100 classes, 32x32x3; downloaded"),
+    "svhn": _Source(svhn, "99,289 house numbers, 32x32x3; downloaded, extra 'tfds'"),
+    "stl10": _Source(stl10, "13,000 photos of 10 classes, 96x96x3; downloaded, extra 'tfds'"),
+}
+_PREFIXED = {
+    "tfds:NAME": _Source(load_tfds, "any classification set of TensorFlow Datasets, extra 'tfds'"),
+    "npz:PATH": _Source(load_npz, "a NumPy file with images and labels"),
+    "folder:PATH": _Source(load_folder, "a folder with one folder of images per class"),
+    "table:PATH": _Source(from_table, "a CSV file of image paths and labels, one or several"),
+}
+
+
+def load(name: str, *, seed: int = 0, num_images: int | None = None, **options: object) -> ImageSet:
+    """Load an image set by its name.
+
+    Args:
+        name: one of `names()`, such as "shapes", "cifar10", "npz:faces.npz" or "folder:photos".
+        seed: seed of everything drawn: splits, subsets, generated images.
+        num_images: if given, at most so many images, balanced over the classes.
+        **options: options of that image set, such as `size`; an unknown one is answered with a
+            list of those it takes.
+
+    Raises:
+        ValueError: If the name is unknown, or the data are not what they should be.
+        TypeError: If the image set has no such option.
+        ConnectionError: If the data must be downloaded and cannot be.
+
+    Example:
+        >>> load("digits", num_images=100)
+        ImageSet 'digits': 100 images of 28x28x1, 10 classes, train 60 / calibration 20 / test 20
+    """
+    loader, place = _find(name)
+    known = inspect.signature(loader).parameters
+    _check_options(name, loader, options)
+    if "num_images" in known:
+        return loader(*place, num_images=num_images, seed=seed, **options)
+    images = loader(*place, seed=seed, **options)
+    return images if num_images is None else images.sample(num_images, seed)
+
+
+def names() -> dict[str, str]:
+    """Return what `load` knows: each name, or form of a name, and one line about it."""
+    return {name: source.description for name, source in (_NAMED | _PREFIXED).items()}
+
+
+def _find(name: str) -> tuple[Callable[..., ImageSet], tuple[str, ...]]:
+    """Return the loader for `name` and, for a prefixed name, what stands after the colon."""
+    prefix, colon, place = str(name).partition(":")
+    for pattern, source in _PREFIXED.items():
+        if colon and place and pattern.startswith(f"{prefix}:"):
+            return source.loader, (place,)
+    check_choice("name", name, names())
+    return _NAMED[name].loader, ()
+
+
+def _check_options(name: str, loader: Callable[..., ImageSet], options: dict[str, object]) -> None:
+    parameters = inspect.signature(loader).parameters.values()
+    known = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise TypeError(
+            f"{name!r} takes the options {', '.join(sorted(known | {'num_images'}))}. "
+            f"Received: {', '.join(unknown)}."
+        )
