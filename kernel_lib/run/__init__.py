@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from kernel_lib.run.catalogue import Template, parameters, template, templates
 from kernel_lib.run.parameter import Parameter
+from kernel_lib.run.runner import RunResult, run
 from kernel_lib.run.schema import to_json_schema, validate
 
 __all__ = [
     "Parameter",
+    "RunResult",
     "Template",
     "parameters",
+    "run",
     "template",
     "templates",
     "to_json_schema",

@@ -10,7 +10,7 @@ import pytest
 
 from kernel_lib.run import parameters, template, templates
 from kernel_lib.run.catalogue import preset, read_values
-from tests.run.notebooks import notebook
+from small_notebooks import notebook
 
 
 def names() -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kernel_lib.run.schema import find, read, to_json_schema, validate
+from small_notebooks import notebook as small_notebook
 
 CELL = """
 from typing import Literal, Optional, Union
@@ -243,9 +244,7 @@ def test_every_name_papermill_sees_is_ours(tmp_path):
     import papermill
 
     path = tmp_path / "notebook.ipynb"
-    nb = nbformat.from_dict(notebook())
-    nb.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "p"}
-    nbformat.write(nb, path)
+    nbformat.write(nbformat.from_dict(small_notebook(CELL)), path)
     theirs = papermill.inspect_notebook(path)
     ours = {parameter.name for parameter in read(notebook())}
     assert {"model", "rate", "sizes"} <= set(theirs)

@@ -1,0 +1,316 @@
+"""Run a template with papermill: checked values in, an executed and signed notebook out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kernel_lib._checks import check_number
+from kernel_lib.run import catalogue, record, schema
+from kernel_lib.run.catalogue import Template
+from kernel_lib.run.record import Failure
+from kernel_lib.run.steps import ProgressLine, Step, clock, step
+
+PATH_PREFIXES = ("npz:", "folder:")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run.
+
+    Attributes:
+        template: Name of the template.
+        notebook: The executed notebook; as far as it came, if the run did not end.
+        output_dir: Where the template wrote its results.
+        status: `"completed"`, `"failed"` or `"cancelled"`.
+        seconds: How long it took.
+        error: Why it failed; None otherwise.
+    """
+
+    template: str
+    notebook: Path
+    output_dir: Path
+    status: str
+    seconds: float
+    error: Failure | None = None
+
+    def __str__(self) -> str:
+        headline = f"{self.template} {self.status} after {clock(self.seconds)}"
+        if self.error is None:
+            return f"{headline}: {self.notebook}"
+        return f"{headline}.\n\n{self.error}\n\nThe notebook so far: {self.notebook}"
+
+
+def run(
+    name: str | Path,
+    output: str | Path | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    *,
+    progress: bool | Callable[[Step], None] = True,
+    timeout: float | None = None,
+    overwrite: bool = False,
+) -> RunResult:
+    """Execute a template and keep the executed notebook.
+
+    The notebook runs in the folder of `output`, and writes its results there. Paths among the
+    parameters are those of the caller's folder. A cell that fails, a timeout, Ctrl-C and SIGTERM
+    end the run, not the caller: the result tells, and the notebook is kept as far as it came.
+
+    Args:
+        name: A template's name, or the path of a notebook with a `parameters` cell.
+        output: The notebook to write, ending in `.ipynb`, or a folder for it; `outputs/NAME` by
+            default.
+        parameters: Values by name; they count before those of the preset.
+        preset: Name of one of the template's presets.
+        progress: Whether to show the step the run has reached; or a function that is told.
+        timeout: Seconds after which the run is stopped.
+        overwrite: Whether to replace a file at `output` that is not an earlier run of the same
+            template.
+
+    Returns:
+        What became of the run.
+
+    Raises:
+        TypeError, ValueError: Before anything starts, if the template or preset is not known, a
+            value is wrong, or `output` must not be replaced.
+    """
+    template = catalogue.template(name)
+    path = _output_path(template, output)
+    _refuse_to_replace(path, template, overwrite)
+    if timeout is not None:
+        check_number("timeout", timeout, low=0.001)
+    values = catalogue.preset(template, preset) if preset else {}
+    values |= schema.validate(template.parameters, {**values, **(parameters or {})})
+    values = {key: _relocate(key, value, path.parent) for key, value in values.items()}
+    if any(parameter.name == "output_dir" for parameter in template.parameters):
+        values.setdefault("output_dir", ".")
+    with _reporter(template, progress) as report:
+        return _Run(template, path, values, preset, report).execute(timeout)
+
+
+class _Run:
+    """One run: what papermill tells of it, and what it leaves."""
+
+    def __init__(
+        self,
+        template: Template,
+        path: Path,
+        values: dict[str, Any],
+        preset: str | None,
+        report: Callable[[Step], None],
+    ) -> None:
+        import nbformat
+
+        self.template = template
+        self.path = path
+        self.values = values
+        self.preset = preset
+        self.report = report
+        self.cell: int | None = None  # index of the cell that runs
+        self.step: Step | None = None
+        self.started = time.monotonic()
+        self.notebook: Any = None
+        self._take(nbformat.read(template.path, as_version=4))
+
+    def execute(self, timeout: float | None) -> RunResult:
+        """Run the notebook to its end, or as far as it goes."""
+        from kernel_lib.run.kernel import kernel_manager
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        failure = None
+        try:
+            with _stoppable(), kernel_manager() as manager:
+                failure = self._papermill(manager, timeout)
+            status = "failed" if failure else "completed"
+        except KeyboardInterrupt:
+            status = "cancelled"
+        except BaseException:
+            self._save("failed")
+            raise
+        self._save(status, failure)
+        record.sign(self.path)
+        output_dir = Path(os.path.normpath(self.path.parent / self.values.get("output_dir", ".")))
+        return RunResult(self.template.name, self.path, output_dir, status, self._seconds, failure)
+
+    def _papermill(self, manager: Any, timeout: float | None) -> Failure | None:
+        import papermill
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
+        from papermill.exceptions import PapermillExecutionError
+
+        from kernel_lib.run.kernel import START_SECONDS
+
+        # Papermill and nbclient report trouble on a log as well; here the result tells it.
+        logging.getLogger("papermill").addHandler(logging.NullHandler())
+        try:
+            papermill.execute_notebook(
+                str(self.template.path).replace("{", "{{").replace("}", "}}"),
+                None,
+                self.values,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                start_timeout=START_SECONDS,
+                km=manager,
+                resources={"metadata": {"path": str(self.path.parent)}},
+                timeout_func=self._time_left(timeout),
+                on_notebook_start=self._on_notebook_start,
+                on_cell_start=self._on_cell_start,
+                on_cell_executed=self._on_cell_executed,
+            )
+        except PapermillExecutionError as error:
+            return record.cell_failure(self._step_name, error)
+        except CellTimeoutError:
+            return self._failure("Timeout", f"the run took longer than {timeout:g} seconds.")
+        except DeadKernelError:
+            return self._failure("KernelDied", "most often because memory ran out.")
+        except RuntimeError as error:
+            if self.step is None:
+                return self._failure("KernelDidNotStart", str(error))
+            raise
+        return None
+
+    def _time_left(self, timeout: float | None) -> Callable[[Any], float] | None:
+        """Return what gives each cell the rest of the time; nbclient knows only cells."""
+        if timeout is None:
+            return None
+        end = self.started + timeout
+        return lambda cell: max(0.01, end - time.monotonic())
+
+    def _take(self, notebook: Any) -> None:
+        """Make `notebook` the one that is kept, with the record of this run in it."""
+        self.notebook = notebook
+        defaults = {each.name: each.default for each in self.template.parameters}
+        record.mark(
+            notebook,
+            template=self.template.name,
+            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            preset=self.preset,
+            parameters={**defaults, **self.values},
+        )
+
+    def _on_notebook_start(self, notebook: Any) -> None:
+        # Papermill's record should not name folders of this machine.
+        notebook.metadata.papermill.input_path = self.template.path.name
+        notebook.metadata.papermill.output_path = self.path.name
+        self._take(notebook)
+        self._save("running")
+
+    def _on_cell_start(self, cell: Any, cell_index: int) -> None:
+        if cell.cell_type == "code":
+            self.cell = cell_index
+            self.step = step(self.notebook.cells, cell_index, self.template.title)
+            self.report(self.step)
+
+    def _on_cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        self._save("running")
+
+    def _save(self, status: str, failure: Failure | None = None) -> None:
+        record.mark(self.notebook, status=status, seconds=self._seconds, error=failure)
+        if status == "cancelled" or (failure and failure.name == "Timeout"):
+            record.mark_unfinished(self.notebook, self.cell or 0)
+        record.write(self.notebook, self.path)
+
+    def _failure(self, name: str, message: str) -> Failure:
+        source = "" if self.cell is None else self.notebook.cells[self.cell].source
+        return Failure(self._step_name, record.excerpt(source), name, message)
+
+    @property
+    def _step_name(self) -> str:
+        return self.step.name if self.step else ""
+
+    @property
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.started, 3)
+
+
+def _output_path(template: Template, output: str | Path | None) -> Path:
+    path = Path("outputs") / template.name if output is None else Path(output)
+    return path if path.suffix == ".ipynb" else path / f"{template.name}.ipynb"
+
+
+def _refuse_to_replace(path: Path, template: Template, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if path.samefile(template.path):
+        raise ValueError(f"{path} is the template itself. Choose another output.")
+    if not overwrite and record.earlier_run_of(path) != template.name:
+        raise ValueError(
+            f"{path} exists and is not an earlier run of {template.name}. "
+            "Choose another output, or allow it to be overwritten."
+        )
+
+
+def _relocate(name: str, value: Any, folder: Path) -> Any:
+    """Return `value` with its paths, given from the caller's folder, as seen from `folder`.
+
+    A text counts as a path if it is `output_dir`, or looks like one and exists.
+    """
+    if isinstance(value, list):
+        return [_relocate(name, item, folder) for item in value]
+    if not isinstance(value, str) or not value:
+        return value
+    prefix = next((start for start in PATH_PREFIXES if value.startswith(start)), "")
+    path = Path(value.removeprefix(prefix)).expanduser()
+    looks_like_a_path = prefix or path.suffix or len(path.parts) > 1
+    if name != "output_dir" and not (looks_like_a_path and path.exists()):
+        return value
+    return prefix + _relative(path, folder)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return str(path.resolve())
+
+
+@contextlib.contextmanager
+def _reporter(
+    template: Template, progress: bool | Callable[[Step], None]
+) -> Iterator[Callable[[Step], None]]:
+    if callable(progress):
+        yield progress
+    elif progress:
+        line = ProgressLine(template.name)
+        try:
+            yield line
+        finally:
+            line.close()
+    else:
+        yield lambda step: None
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM stop the block as Ctrl-C does. Only the main thread hears signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in previous.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _stop(number: int, frame: object) -> None:
+    with contextlib.suppress(RuntimeError):  # no event loop runs at this moment
+        for task in asyncio.all_tasks():
+            # The waiting for the kernel's answer ends in an error that nobody should read.
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())
+    raise KeyboardInterrupt
