@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -29,17 +30,11 @@ def application(
         pretrained: Download ImageNet weights: of the whole network for 1000 classes, otherwise of
             the part below the head.
     """
-    maker = _maker(name)
-    weights = "imagenet" if pretrained else None
     try:
         if pretrained and num_classes != IMAGENET_CLASSES:
-            trunk = maker(
-                include_top=False, weights=weights, input_shape=input_shape, pooling="avg"
-            )
-            logits = layers.Dense(num_classes, name="logits")(trunk.output)
-            return keras.Model(trunk.inputs, logits, name=trunk.name)
-        return maker(
-            weights=weights,
+            return _on_pretrained(name, input_shape, num_classes)
+        return _maker(name)(
+            weights="imagenet" if pretrained else None,
             input_shape=input_shape,
             classes=num_classes,
             classifier_activation=None,
@@ -52,6 +47,17 @@ def application(
             f"The ImageNet weights of {name} could not be downloaded. Pass weights=None, or "
             f"download the file elsewhere and pass its path. {str(error).splitlines()[0]}"
         ) from error
+
+
+def _on_pretrained(name: str, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    with warnings.catch_warnings():
+        # Convolutions learnt at 224 pixels serve at any size: that is the purpose here.
+        warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
+        trunk = _maker(name)(
+            include_top=False, weights="imagenet", input_shape=input_shape, pooling="avg"
+        )
+    logits = layers.Dense(num_classes, name="logits")(trunk.output)
+    return keras.Model(trunk.inputs, logits, name=trunk.name)
 
 
 def _options(name: str, channels: int) -> dict[str, bool]:
