@@ -6,6 +6,7 @@ with noise, so what every curve should look like is known beforehand.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,7 @@ def make_frames(
         empty[:, -1, names.index("grad_cam"), 0] = True
     signed[empty] = 0
     values = _similarities(signed, empty)
-    means = np.nanmean(values, axis=(0, 4)).transpose(2, 1, 0)  # metrics, methods, steps
-    spread = np.nanstd(values, axis=(0, 4)).transpose(2, 1, 0)
+    means, spread = _mean_and_spread(values)
     ceilings = np.full(means.shape[:2], np.nan)
     ceilings[:, [i for i, method in enumerate(methods) if method[2] == ["stochastic"]]] = 0.9
     return {
@@ -182,6 +182,14 @@ def _similarities(signed: np.ndarray, empty: np.ndarray) -> np.ndarray:
     values = np.stack([_cosine(each, each[:, :1]) for each in ranked], axis=3)
     lost = np.broadcast_to((empty | empty[:, :1])[:, :, :, None], values.shape)
     return np.where(lost, np.nan, values).astype(np.float32)
+
+
+def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Over seeds and images, as (metrics, methods, steps); NaN where every map is empty."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        mean, spread = np.nanmean(values, axis=(0, 4)), np.nanstd(values, axis=(0, 4))
+    return mean.transpose(2, 1, 0), spread.transpose(2, 1, 0)
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

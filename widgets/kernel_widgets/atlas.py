@@ -37,7 +37,9 @@ def pack(tabs: Sequence[Mapping[str, Any]]) -> tuple[bytes, dict[str, Any]]:
         entries = {}
         for name, array in arrays_of(frames).items():
             entries[name] = {
-                "offset": offset, "shape": list(array.shape), "dtype": str(array.dtype)
+                "offset": offset,
+                "shape": list(array.shape),
+                "dtype": str(array.dtype),
             }
             padding = b"\0" * (-array.nbytes % 4)
             chunks += [array.tobytes(), padding]
@@ -59,9 +61,7 @@ def unpack(atlas: bytes, layout: Mapping[str, Any], tab: int = 0) -> dict[str, n
 def arrays_of(frames: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return every array of the frames under one flat name, in little-endian bytes."""
     curves = {f"curve_{kind}": frames["curves"][kind] for kind in ("mean", "low", "high")}
-    plain = {
-        name: frames[name] for name in ("values", "ceilings", "maps_absolute", "maps_signed")
-    }
+    plain = {name: frames[name] for name in ("values", "ceilings", "maps_absolute", "maps_signed")}
     plain |= {"empty": frames["empty"].astype(np.uint8), "inputs": frames["inputs"]}
     return {
         name: np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -127,9 +127,7 @@ def _notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 
 def _drop_last_seed(frames: Mapping[str, Any]) -> dict[str, Any]:
-    images = [
-        image | {"predictions": image["predictions"][:-1]} for image in frames["images"]
-    ]
+    images = [image | {"predictions": image["predictions"][:-1]} for image in frames["images"]]
     arrays = {name: frames[name][:-1] for name in _BY_SEED}
     return arrays | {"seeds": frames["seeds"][:-1], "images": images}
 

@@ -104,9 +104,7 @@ def _field(record: Mapping[str, Any], name: str, where: str = "frames") -> Any:
 def _check_list(frames: Mapping[str, Any], name: str) -> list[Any]:
     value = _field(frames, name)
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
-        raise TypeError(
-            f"`frames[{name!r}]` must be a list. Received: {type(value).__name__}."
-        )
+        raise TypeError(f"`frames[{name!r}]` must be a list. Received: {type(value).__name__}.")
     least = 2 if name == "steps" else 1
     if len(value) < least:
         hint = "; step 0 is the trained model" if name == "steps" else ""

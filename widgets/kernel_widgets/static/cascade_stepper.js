@@ -1294,7 +1294,7 @@ function chartFrame(tab, width, measure) {
   const right = width - clamp(0.42 * width, 140, 200);
   const widest = Math.max(...tab.steps.map((step) => measure(step.label)));
   const slanted = widest + 6 > (right - left) / tab.last;
-  const foot = slanted ? clamp(0.72 * widest, 20, 80) + 20 : 26;
+  const foot = slanted ? clamp(0.8 * widest, 20, 90) + 22 : 26; // the bold one is the widest
   const top = 8;
   const bottom = top + Math.max(250, (tab.methods.length + 1) * LABEL_GAP + 10);
   return {
