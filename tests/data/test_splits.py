@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernel_lib.data.splits import balanced_subset, official_splits, stratified_splits
+from kernel_lib.data.splits import balanced_subset, completed_splits, stratified_splits
 
 
 @pytest.mark.parametrize("calibration", [0.0, 0.1, 0.2, 0.33])
@@ -34,12 +34,36 @@ def test_nothing_left_to_train_on_is_refused() -> None:
         stratified_splits(np.arange(10), calibration=0.5, test=0.5)
 
 
-def test_official_test_images_stay_the_test_split() -> None:
-    labels = np.arange(100) % 10
-    splits = official_splits(labels, 30, seed=1)
+def test_a_published_test_split_is_kept_and_calibration_cut_off_training() -> None:
+    labels = np.arange(130) % 10
+    published = {"train": np.arange(100), "test": np.arange(100, 130)}
+    splits = completed_splits(labels, published, seed=1)
     assert splits["test"].tolist() == list(range(100, 130))
     assert np.bincount(labels[splits["calibration"]]).tolist() == [2] * 10
     assert sorted([*splits["train"], *splits["calibration"]]) == list(range(100))
+
+
+def test_a_validation_split_stands_in_for_a_missing_test_split() -> None:
+    published = {"train": np.arange(0, 20), "calibration": np.arange(20, 30)}
+    splits = completed_splits(np.arange(30) % 2, published)
+    assert splits["test"].tolist() == list(range(20, 30))
+    assert len(splits["calibration"]) == 4
+    assert len(splits["train"]) == 16
+
+
+def test_three_published_splits_stay_and_training_alone_is_shared_out() -> None:
+    labels = np.arange(30) % 2
+    three = {"train": np.array([4, 1]), "calibration": np.array([2]), "test": np.array([9])}
+    splits = completed_splits(labels, three)
+    assert {name: each.tolist() for name, each in splits.items()} == {
+        "train": [1, 4],
+        "calibration": [2],
+        "test": [9],
+    }
+    drawn = completed_splits(labels, {"train": np.arange(30)}, seed=7)
+    expected = stratified_splits(labels, seed=7)
+    assert all(np.array_equal(drawn[name], expected[name]) for name in expected)
+    assert completed_splits(labels, {"test": np.arange(30)})["train"].size == 0
 
 
 def test_balanced_subset_takes_rare_classes_whole() -> None:
