@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kernel_lib._checks import check_choice, check_count
+from kernel_lib.data.image_set import ImageSet
 from kernel_lib.models.preprocessing import Preprocessing, as_preprocessing
 from kernel_lib.network.compiled import CompiledNetwork, in_batches
 from kernel_lib.network.head import HEADS
@@ -139,6 +140,15 @@ class Classifier:
         check_unit_range(images)
         return images
 
+    def check_image_set(self, images: ImageSet) -> None:
+        """Refuse an image set of another shape or another number of classes than the model's."""
+        self.check_images(images.images[:1])
+        if images.num_classes != self.num_classes:
+            raise ValueError(
+                f"The images have {images.num_classes} classes, the model {self.name!r} has "
+                f"{self.num_classes}: they do not belong together."
+            )
+
     def check_targets(self, targets: Any, images: np.ndarray) -> np.ndarray:
         """Return one class index an image; None means each image's predicted class."""
         if targets is None:
@@ -173,7 +183,7 @@ class Classifier:
         described = [self.preprocessing.describe(), self.head, str(self.model.__class__.__name__)]
         content.update(json.dumps(described).encode())
         for variable in self.model.weights:
-            value = np.ascontiguousarray(variable)
+            value = np.asarray(variable)
             content.update(f"{variable.path}{value.dtype}{value.shape}".encode())
             content.update(value.tobytes())
         return content.hexdigest()

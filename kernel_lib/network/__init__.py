@@ -14,16 +14,17 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# Name -> module. Loaded on first use: the classifier imports `compiled`, `taps` the classifier.
+# Name -> module. Loaded on first use: the classifier imports `compiled`, `reading` the classifier.
 _PUBLIC = {
     "CompiledNetwork": "compiled",
-    "Block": "blocks",
+    "Block": "grouping",
     "Tap": "compiled",
-    "blocks": "blocks",
-    "gradients": "taps",
-    "outputs": "taps",
+    "blocks": "grouping",
+    "gradients": "reading",
+    "outputs": "reading",
+    "Snapshot": "weights",
     "restored_weights": "weights",
-    "taps": "taps",
+    "taps": "reading",
 }
 
 __all__ = sorted(_PUBLIC)
@@ -31,8 +32,5 @@ __all__ = sorted(_PUBLIC)
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        # A function may bear its module's name: the assignment makes the function win.
-        value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-        globals()[name] = value
-        return value
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

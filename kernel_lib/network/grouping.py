@@ -18,10 +18,12 @@ class Block:
     Attributes:
         name: the name of the layer, or of the tap or group, that the block is known by.
         layers: the layers, each with the variables it owns itself.
+        output_tap: the tap where the block's last layer can be read.
     """
 
     name: str
     layers: tuple[tuple[keras.Layer, tuple[keras.Variable, ...]], ...]
+    output_tap: str = ""
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -57,7 +59,7 @@ def blocks(
             "`blocks` must be 'auto', 'layers', a list of tap names or a mapping of block name to "
             f"layer names. Received: {grouping!r}."
         )
-    single = [Block(name, (owner,)) for name, owner in owners.items()]
+    single = [Block(name, (owner,), name) for name, owner in owners.items()]
     return _join_normalizations(single) if grouping == "auto" else single
 
 
@@ -85,7 +87,8 @@ def _join_normalizations(single: list[Block]) -> list[Block]:
     joined: list[Block] = []
     for block in single:
         if joined and is_normalization(block.layers[0][0]):
-            joined[-1] = Block(joined[-1].name, joined[-1].layers + block.layers)
+            both = joined[-1].layers + block.layers
+            joined[-1] = Block(joined[-1].name, both, block.output_tap)
         else:
             joined.append(block)
     return joined
@@ -111,9 +114,9 @@ def _by_ends(network: CompiledNetwork, owners: dict, ends: list[str]) -> list[Bl
         if name in owners:
             waiting.append((name, owners[name]))
         if name in ends and waiting:
-            result.append(Block(name, tuple(owner for _, owner in waiting)))
+            result.append(Block(name, tuple(owner for _, owner in waiting), name))
             waiting = []
-    rest = [Block(name, (owner,)) for name, owner in waiting]
+    rest = [Block(name, (owner,), name) for name, owner in waiting]
     return result + _join_normalizations(rest)
 
 
@@ -127,8 +130,9 @@ def _by_mapping(owners: dict, grouping: Mapping[str, Sequence[str]]) -> list[Blo
             f"`blocks` names layers that cannot be grouped ({problem}). "
             f"Layers that own weights: {', '.join(owners)}."
         )
-    found = [
-        Block(name, tuple(owners[layer] for layer in group)) for name, group in grouping.items()
-    ]
     order = list(owners)
+    found = [
+        Block(name, tuple(owners[layer] for layer in group), max(group, key=order.index))
+        for name, group in grouping.items()
+    ]
     return sorted(found, key=lambda block: min(order.index(n) for n in grouping[block.name]))

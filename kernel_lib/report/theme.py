@@ -1,0 +1,61 @@
+"""One look for all figures: readable on light and dark pages, and by colour-blind eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Okabe and Ito's palette without its pale yellow and its black, then darker shades.
+COLORS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+    "#332288",
+    "#7a4988",
+    "#8c6d31",
+    "#5f6b73",
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+_SETTINGS = {
+    # An opaque white ground: dark text on it reads the same on any page.
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.color": "#1b2530",
+    "axes.edgecolor": "#8a949e",
+    "axes.labelcolor": "#1b2530",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": "#3c4852",
+    "ytick.color": "#3c4852",
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "grid.color": "#dfe4e8",
+    "font.size": 10,
+    "figure.dpi": 110,
+    "image.interpolation": "nearest",
+}
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Draw inside with the shared look; the caller's Matplotlib settings stay as they are."""
+    from matplotlib import pyplot
+
+    with pyplot.rc_context(_SETTINGS):
+        yield
+
+
+def color_and_marker(position: int) -> tuple[str, str]:
+    """A colour and a marker that go together, for the line at `position`."""
+    return COLORS[position % len(COLORS)], MARKERS[position % len(MARKERS)]
