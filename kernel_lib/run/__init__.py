@@ -12,6 +12,7 @@ kl.run.export(result.notebook)
 from __future__ import annotations
 
 from kernel_lib.run.catalogue import Template, parameters, template, templates
+from kernel_lib.run.export import export
 from kernel_lib.run.parameter import Parameter
 from kernel_lib.run.runner import RunResult, run
 from kernel_lib.run.schema import to_json_schema, validate
@@ -20,6 +21,7 @@ __all__ = [
     "Parameter",
     "RunResult",
     "Template",
+    "export",
     "parameters",
     "run",
     "template",

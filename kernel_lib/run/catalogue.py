@@ -93,7 +93,7 @@ def read_template(path: Path) -> Template:
     """
     notebook = _read_notebook(path)
     told = notebook.get("metadata", {}).get("kernel_lib", {})
-    title, description = _title_and_description(notebook)
+    title, description = title_and_description(notebook)
     return Template(
         name=path.stem,
         title=told.get("title") or title or path.stem,
@@ -177,7 +177,7 @@ def _read_notebook(path: Path) -> dict[str, Any]:
     return notebook
 
 
-def _title_and_description(notebook: dict[str, Any]) -> tuple[str, str]:
+def title_and_description(notebook: dict[str, Any]) -> tuple[str, str]:
     """Return the first heading and the first paragraph of the markdown cells."""
     cells = (cell for cell in notebook["cells"] if cell.get("cell_type") == "markdown")
     text = "\n\n".join("".join(cell["source"]) for cell in cells)
