@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kernel_lib.models.adam import Adam
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.head import linear_logits
 
@@ -53,8 +54,8 @@ class Fit:
         self.finished = False
         self._images, self._labels = tf.constant(images), tf.constant(labels, tf.int32)
         self._batch_size, self._seed = batch_size, seed
-        self._optimizer = keras.optimizers.Adam(learning_rate)
-        self._optimizer.build(classifier.model.trainable_variables)
+        weights = [variable.value for variable in classifier.model.trainable_variables]
+        self._optimizer = Adam(weights, learning_rate)
         self._steps = compiled_steps(classifier, self._optimizer, batch_size, seed, augment)
         self._best: list[np.ndarray] = []
 
@@ -80,13 +81,13 @@ class Fit:
                 raise ValueError(
                     f"Training of {self.classifier.name!r} failed in epoch {epoch}: the loss is "
                     "not a finite number. Use a smaller learning rate. "
-                    f"Received: learning_rate={float(self._optimizer.learning_rate):g}."
+                    f"Received: learning_rate={self._optimizer.learning_rate:g}."
                 )
         return {"epoch": epoch, "loss": loss / num_seen, "accuracy": num_right / num_seen}
 
     def keep_best(self) -> None:
         """Remember the weights as they are now; `restore_best` puts them back."""
-        self._best = [np.array(variable) for variable in self.classifier.model.variables]
+        self._best = _values(self.classifier.model.variables)
 
     def restore_best(self) -> None:
         """Put back what `keep_best` remembered, if anything."""
@@ -96,9 +97,9 @@ class Fit:
     def state(self) -> dict[str, np.ndarray]:
         """Everything the next epoch depends on; once finished, the weights alone."""
         arrays = {"history": np.array(json.dumps(self.history)), "finished": self.finished}
-        arrays |= _numbered("model", self.classifier.model.variables)
+        arrays |= _numbered("model", _values(self.classifier.model.variables))
         if not self.finished:
-            arrays |= _numbered("optimizer", self._optimizer.variables)
+            arrays |= _numbered("optimizer", _values(self._optimizer.variables))
             arrays |= _numbered("best", self._best)
         return arrays
 
@@ -114,7 +115,7 @@ class Fit:
 
 def compiled_steps(
     classifier: Classifier,
-    optimizer: keras.Optimizer,
+    optimizer: Adam,
     batch_size: int,
     seed: int,
     augment: Augment | None,
@@ -126,11 +127,12 @@ def compiled_steps(
         order (num_steps * batch_size,) in which to take them. It changes the weights, and returns
         the sum of the losses of all images and the number that were classified rightly.
     """
-    model, variables = classifier.model, classifier.model.trainable_variables
+    model = classifier.model
+    weights = [variable.value for variable in model.trainable_variables]
 
     def logits_of(images: tf.Tensor) -> tf.Tensor:
         if augment is not None:
-            images = augment(images, tf.stack([seed, tf.cast(optimizer.iterations, tf.int32)]))
+            images = augment(images, tf.stack([seed, optimizer.steps]))
         output = model(classifier.preprocessing.apply(images), training=True)
         return linear_logits(output, classifier.head)[0]
 
@@ -153,8 +155,7 @@ def compiled_steps(
                 logits = logits_of(tf.gather(images, batch))
                 losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
                 loss = tf.add_n([tf.reduce_mean(losses), *model.losses])
-            gradients = tape.gradient(loss, [variable.value for variable in variables])
-            optimizer.apply(gradients, variables)
+            optimizer.apply(tape.gradient(loss, weights, unconnected_gradients="zero"))
             loss_sum += loss * tf.cast(tf.size(batch), tf.float32)
             right = tf.argmax(logits, axis=1, output_type=tf.int32) == targets
             num_right += tf.reduce_sum(tf.cast(right, tf.int32))
@@ -163,8 +164,13 @@ def compiled_steps(
     return steps
 
 
-def _numbered(kind: str, values: Iterable) -> dict[str, np.ndarray]:
-    return {f"{kind} {index}": np.array(value) for index, value in enumerate(values)}
+def _values(variables: Iterable[keras.Variable | tf.Variable]) -> list[np.ndarray]:
+    tensors = (tf.convert_to_tensor(variable) for variable in variables)
+    return [np.array(tensor.numpy()) for tensor in tensors]
+
+
+def _numbered(kind: str, values: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{kind} {index}": value for index, value in enumerate(values)}
 
 
 def _listed(arrays: Mapping[str, np.ndarray], kind: str) -> list[np.ndarray]:
@@ -172,6 +178,8 @@ def _listed(arrays: Mapping[str, np.ndarray], kind: str) -> list[np.ndarray]:
     return [arrays[name] for name in names if name in arrays]
 
 
-def _assign(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]) -> None:
+def _assign(
+    variables: Iterable[keras.Variable | tf.Variable], values: Iterable[np.ndarray]
+) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
