@@ -14,6 +14,7 @@ _PUBLIC = {
     "as_classifier": "classifier",
     "build": "networks",
     "load": "loading",
+    "load_or_train": "choosing",
     "names": "networks",
     "train": "training",
 }
