@@ -56,9 +56,9 @@ def from_arrays(
         class_names=tuple(class_names),
         name=name,
         tasks=tasks or {},
-        task_class_names=task_class_names or {},
+        task_class_names={task: tuple(each) for task, each in (task_class_names or {}).items()},
         masks=masks,
-        splits=splits,
+        splits=splits or {},
         seed=seed,
     )
 

@@ -65,7 +65,7 @@ def from_files(
     if num_images is not None:
         groups = split_numbers(splits, len(files))
         chosen = balanced_subset(labels, num_images, groups=groups, seed=seed)
-    images, read = read_images([files[place] for place in chosen], **reading)
+    images, read = read_images([files[int(place)] for place in chosen], **reading)
     chosen = chosen[read]
     return from_arrays(
         images,
@@ -102,7 +102,9 @@ def read_images(
     """
     check_choice("on_error", on_error, ("raise", "skip"))
     _check_form(size, channels)
-    images, kept, problems = [], [], []
+    images: list[np.ndarray] = []
+    kept: list[int] = []
+    problems: list[str] = []
     for place, path in enumerate(progress(paths, "Reading images")):
         try:
             images.append(read_image(path, size=size, crop=crop, channels=channels))

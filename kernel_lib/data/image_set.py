@@ -58,13 +58,13 @@ class ImageSet:
     tasks: Mapping[str, np.ndarray] = field(default_factory=dict)
     task_class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     masks: np.ndarray | None = None
-    splits: Mapping[str, np.ndarray] | None = None
+    splits: Mapping[str, np.ndarray] = field(default_factory=dict)
     seed: InitVar[int] = 0
 
     def __post_init__(self, seed: int) -> None:
         images = _validation.image_array(self.images)
         labels = _validation.label_array("labels", self.labels, len(images))
-        splits = stratified_splits(labels, seed=seed) if self.splits is None else self.splits
+        splits = self.splits or stratified_splits(labels, seed=seed)
         splits = _validation.split_indices(splits, len(images))
         self._set("images", _read_only(images))
         self._set("labels", _read_only(labels))

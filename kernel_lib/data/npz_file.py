@@ -88,7 +88,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    # TypeError: a single array, as in an .npy file, cannot be opened as a collection of arrays.
+    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):
             reason = "it holds Python objects, which are never loaded because they can run code"
         else:

@@ -79,8 +79,10 @@ def from_table(
         frame = _with_test(frame, _opened(test, images_root, path_column))
     label_columns = _label_columns(frame, label_columns, {path_column, split_column})
     primary = check_choice("primary", primary or label_columns[0], label_columns)
+    for column in class_names or {}:
+        check_choice("class_names", column, label_columns)
     published_schema = TASKS if set(label_columns) == set(TASKS) else {}
-    declared = published_schema | dict(class_names or {})
+    declared = {**published_schema, **(class_names or {})}
     encoded = {each: _encoded(frame[each], declared.get(each)) for each in label_columns}
 
     rows = _labelled_rows(primary, encoded[primary][0])
@@ -153,7 +155,9 @@ def _with_test(frame: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
 def _label_columns(
     frame: pd.DataFrame, wanted: Sequence[str] | None, others: set[str | None]
 ) -> list[str]:
-    columns = [each for each in frame if each not in others] if wanted is None else list(wanted)
+    columns = (
+        [str(each) for each in frame if each not in others] if wanted is None else list(wanted)
+    )
     if not columns:
         raise ValueError("The table has no column of labels.")
     missing = [each for each in {*columns, *others} - {None} if each not in frame]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
 from typing import Any
 
@@ -67,22 +68,23 @@ def load_tfds(
         split: _read(tfds, builder, split, size, crop)
         for split in _used_splits(name, builder.info.splits)
     }
-    described = {"class_names": class_names, "name": name, "seed": seed}
     if len(parts) == 2:
-        return from_published_splits(*parts.values(), num_images=num_images, **described)
-    images = from_arrays(*parts["train"], **described)
+        train, test = parts.values()
+        return from_published_splits(
+            train, test, class_names=class_names, name=name, num_images=num_images, seed=seed
+        )
+    images = from_arrays(*parts["train"], class_names=class_names, name=name, seed=seed)
     return images if num_images is None else images.sample(num_images, seed)
 
 
 def _tensorflow_datasets(name: str) -> ModuleType:
     try:
-        import tensorflow_datasets
+        return importlib.import_module("tensorflow_datasets")
     except ImportError as error:
         raise ValueError(
             f"{name!r} needs TensorFlow Datasets, which is not installed. "
             'Install it with: pip install "kernel-lib[tfds]".'
         ) from error
-    return tensorflow_datasets
 
 
 def _class_names(name: str, info: Any, size: Size) -> tuple[str, ...]:

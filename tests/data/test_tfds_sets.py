@@ -27,7 +27,7 @@ class StandIn(ModuleType):
         self.info = SimpleNamespace(
             features={"image": SimpleNamespace(shape=shape), "label": label},
             supervised_keys=("image", "label"),
-            splits={split: None for split in parts},
+            splits=dict.fromkeys(parts),
         )
         vars(self.info).update(info)
 

@@ -1,0 +1,166 @@
+"""NumPy files in all the layouts they are found in, and damaged ones."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernel_lib.data import load
+from kernel_lib.data.shapes import TASKS
+
+PIXELS = np.arange(30 * 4 * 4).reshape(30, 4, 4).astype(np.uint8)
+LABELS = np.arange(30) % 3
+
+
+def saved(path: Path, **arrays: object) -> str:
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+@pytest.mark.parametrize("image_key", ["images", "x", "X", "data"])
+@pytest.mark.parametrize("label_key", ["labels", "y", "lables"])
+def test_one_part_under_any_name(tmp_path: Path, image_key: str, label_key: str) -> None:
+    name = saved(tmp_path / "toys.npz", **{image_key: PIXELS, label_key: LABELS})
+    images = load(name)
+    np.testing.assert_allclose(images.images[..., 0], PIXELS / 255, atol=1e-7)
+    np.testing.assert_array_equal(images.labels, LABELS)
+    assert images.name == "toys"
+    assert len(images.test) == 6
+
+
+def test_names_and_masks_in_the_file_are_used(tmp_path: Path) -> None:
+    name = saved(
+        tmp_path / "a.npz", x=PIXELS, y=LABELS, class_names=["r", "g", "b"], masks=PIXELS > 99
+    )
+    images = load(name)
+    assert images.class_names == ("r", "g", "b")
+    np.testing.assert_array_equal(images.masks, PIXELS > 99)
+    assert load(name, class_names="xyz").class_names == ("x", "y", "z")
+
+
+def test_published_splits(tmp_path: Path) -> None:
+    arrays = {
+        "x_train": PIXELS[:20],
+        "y_train": LABELS[:20],
+        "x_test": PIXELS[20:],
+        "y_test": LABELS[20:, None],
+    }
+    images = load(saved(tmp_path / "mnist.npz", **arrays))
+    np.testing.assert_array_equal(images.test.labels, LABELS[20:])
+    assert [len(images.split(name)) for name in images.splits] == [16, 4, 10]
+    validation = {"x_val": PIXELS[:2], "y_val": LABELS[:2]}
+    images = load(saved(tmp_path / "three.npz", **arrays, **validation), num_images=18)
+    assert len(images) == 18
+
+
+def test_label_columns_become_tasks(tmp_path: Path) -> None:
+    columns = np.stack([LABELS, LABELS % 2, np.where(LABELS == 1, -1, LABELS // 2)], axis=1)
+    name = saved(tmp_path / "faces.npz", images=PIXELS, labels=columns)
+    images = load(name, tasks=("age", "smile", "hat"), primary="smile", class_names=("no", "yes"))
+    np.testing.assert_array_equal(images.labels, LABELS % 2)
+    assert images.class_names == ("no", "yes")
+    assert (images.tasks["hat"] == -1).sum() == 10
+    with pytest.raises(ValueError, match=r"3 columns\. If they are tasks, name them"):
+        load(name)
+    with pytest.raises(ValueError, match="names 2 tasks, but there are 3 columns"):
+        load(name, tasks=("age", "smile"))
+    with pytest.raises(ValueError, match="`primary` must be one of"):
+        load(name, tasks=("age", "smile", "hat"), primary="shoe")
+
+
+def test_published_files_of_the_shapes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    numbers = [len(names) for names in TASKS.values()]
+    parts = {}
+    for part, count in (("train", 20), ("test", 10)):
+        pixels = rng.integers(0, 256, (count, 8, 8, 3), np.uint8)
+        parts[part] = (pixels, rng.integers(0, numbers, (count, 5)))
+        path = tmp_path / f"synthetic_{part}_data.npz"
+        np.savez_compressed(path, data=pixels, lables=parts[part][1])
+    train, test = (tmp_path / f"synthetic_{part}_data.npz" for part in ("train", "test"))
+    images = load(f"npz:{train}", test=test, primary="quadrant")
+    np.testing.assert_allclose(images.test.images, parts["test"][0] / 255, atol=1e-7)
+    np.testing.assert_array_equal(images.test.labels, parts["test"][1][:, 3])
+    assert images.class_names == TASKS["quadrant"]
+    assert dict(images.task_class_names) == TASKS
+    assert load(f"npz:{train}").class_names == TASKS["shape"]
+
+
+def test_one_hot_labels_are_not_taken_for_tasks(tmp_path: Path) -> None:
+    name = saved(tmp_path / "a.npz", images=PIXELS, labels=np.eye(5, dtype=int)[LABELS])
+    with pytest.raises(ValueError, match=r"if they are one-hot, store labels.argmax\(axis=1\)"):
+        load(name)
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("harm",)
+
+
+def test_nothing_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("objects.npz", images=PIXELS, labels=np.array([Harmful()], object))
+    Path("pickled.npz").write_bytes(pickle.dumps(Harmful()))
+    for name in ("objects", "pickled"):
+        with pytest.raises(ValueError, match="Python objects, which are never loaded"):
+            load(f"npz:{name}.npz")
+    assert not Path("harm").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_truncated_files_are_refused(tmp_path: Path, share: float) -> None:
+    saved(tmp_path / "a.npz", images=PIXELS, labels=LABELS)
+    whole = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match=r"Cannot read .*a\.npz: it is damaged, incomplete"):
+        load(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_a_damaged_middle_is_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", images=PIXELS, labels=LABELS)
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[100:200] = bytes(100)
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="it is damaged, incomplete"):
+        load(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_a_plain_npy_file_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", PIXELS)
+    with pytest.raises(ValueError, match=r"or not an \.npz file"):
+        load(f"npz:{tmp_path / 'a.npy'}")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": PIXELS, "labels": LABELS}, "must hold images .*Received: pictures, labels"),
+        ({"images": PIXELS, "labels": LABELS[:9]}, "30 images but 9 labels"),
+        ({"images": PIXELS * 1.0, "labels": LABELS}, "divide by 255"),
+        ({"images": PIXELS, "labels": LABELS * 0}, "at least two classes"),
+        (
+            {"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS[:, :2], "y_test": LABELS},
+            r"images of the parts differ in shape: \[\(2, 4\), \(4, 4\)\]",
+        ),
+    ],
+)
+def test_wrong_contents_are_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(saved(tmp_path / "a.npz", **arrays))
+
+
+def test_contradictory_options_are_refused(tmp_path: Path) -> None:
+    name = saved(tmp_path / "a.npz", images=PIXELS, labels=LABELS)
+    with pytest.raises(ValueError, match="`tasks` names label columns"):
+        load(name, tasks=("a", "b"))
+    split = {"x_train": PIXELS, "y_train": LABELS, "x_test": PIXELS, "y_test": LABELS}
+    with pytest.raises(ValueError, match="a test split of its own"):
+        load(saved(tmp_path / "b.npz", **split), test=tmp_path / "a.npz")
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        load("npz:nowhere.npz")
