@@ -19,7 +19,19 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("data", "models", "network", "report", "run", "saliency", "tasks")
+_SUBMODULES = (
+    "data",
+    "doctor",
+    "errors",
+    "invariance",
+    "models",
+    "network",
+    "report",
+    "run",
+    "saliency",
+    "tasks",
+    "trust",
+)
 
 __all__ = ["__version__", *_SUBMODULES]
 
