@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,9 +12,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
@@ -28,6 +31,7 @@ _QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_TOKEN = "browser-tests"
 _ROOT = Path(__file__).parents[2]
 
 
@@ -63,7 +67,10 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def _complaint(message: ConsoleMessage) -> list[str]:
-    return [f"{message.text} ({message.location})"] if message.type == "error" else []
+    """Errors of ours. Voila's page asks a far server for fonts, which need not be reachable."""
+    host = urlparse(message.location["url"]).hostname
+    far = message.text.startswith("Failed to load resource") and host not in (None, "127.0.0.1")
+    return [f"{message.text} ({message.location})"] if message.type == "error" and not far else []
 
 
 @pytest.fixture
@@ -98,27 +105,48 @@ def jupyter_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("jupyter")
     folder = home / "notebooks"
     folder.mkdir()
-    port, token = _free_port(), "browser-tests"
     environment = jupyter_environment(home)
+    _keep_news_away(home)
     arguments = [
-        f"--port={port}",
-        f"--IdentityProvider.token={token}",
+        "jupyterlab",
         f"--ServerApp.root_dir={folder}",
+        f"--IdentityProvider.token={_TOKEN}",
         "--ServerApp.port_retries=0",
         "--LabApp.expose_app_in_browser=True",
-        "--LabApp.news_url=None",
-        "--no-browser",
         "--allow-root",
     ]
-    with (home / "log.txt").open("w") as log:
+    with _serving(arguments, environment, home / "log.txt", f"api?token={_TOKEN}") as url:
+        yield Server(url, _TOKEN, folder, environment)
+
+
+@pytest.fixture
+def voila(tmp_path: Path) -> Callable[[Path], AbstractContextManager[str]]:
+    """Serve one notebook as an app: `with voila(path) as url`."""
+    pytest.importorskip("voila")
+
+    def serve(notebook: Path) -> AbstractContextManager[str]:
+        arguments = ["voila", str(notebook), "--Voila.ip=127.0.0.1"]
+        return _serving(arguments, jupyter_environment(tmp_path), tmp_path / "log.txt", "static/")
+
+    return serve
+
+
+@contextmanager
+def _serving(
+    arguments: list[str], environment: dict[str, str], log: Path, ready: str
+) -> Iterator[str]:
+    """Run a Jupyter program on a free port until the block ends, and stop it by its id."""
+    port = _free_port()
+    command = [sys.executable, "-m", *arguments, f"--port={port}", "--no-browser"]
+    url = f"http://127.0.0.1:{port}"
+    with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *arguments],
-            env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )  # fmt: skip
         try:
-            server = Server(f"http://127.0.0.1:{port}", token, folder, environment)
-            _wait_for(f"{server.url}/api?token={token}", process, home / "log.txt")
-            yield server
+            _wait_for(f"{url}/{ready}", process, log)
+            yield url
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=20)
@@ -137,6 +165,14 @@ def jupyter_environment(home: Path) -> dict[str, str]:
     )
 
 
+def _keep_news_away(home: Path) -> None:
+    """JupyterLab would ask whether to fetch news, in a box over the notebook."""
+    overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
+    overrides.parent.mkdir(parents=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    overrides.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": quiet}))
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -151,6 +187,8 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: fl
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
+        except urllib.error.HTTPError:
+            return  # it answers
         except (urllib.error.URLError, TimeoutError):
             time.sleep(0.2)
     raise RuntimeError(f"the server did not start:\n{log.read_text()[-4000:]}")

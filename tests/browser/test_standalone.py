@@ -19,9 +19,9 @@ from kernel_widgets import CascadeStepper
 
 NAMES = [method[0] for method in METHODS]
 INCEPTION = tuple(
-    "Conv2d_1a Conv2d_2a Conv2d_2b Conv2d_3b Conv2d_4a Mixed_5b Mixed_5c Mixed_5d Mixed_6a "
-    "Mixed_6b Mixed_6c Mixed_6d Mixed_6e Mixed_7a Mixed_7b Mixed_7c Logits softmax".split()
-)
+    f"Conv2d_{name}" if name < "5" else f"Mixed_{name}"
+    for name in ("1a", "2a", "2b", "3b", "4a", "5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e")
+) + ("Mixed_7a", "Mixed_7b", "Mixed_7c", "Logits", "softmax")
 FADE = 300  # milliseconds, twice the cross-fade and then some
 
 Opener = Callable[..., dict[str, Any]]
@@ -60,7 +60,7 @@ def pixels(page: Page, method: str, row: int = 0) -> str:
 def badges(page: Page) -> np.ndarray:
     """The numbers a reader sees, (images, methods)."""
     rows = page.locator("tbody tr").all()
-    texts = [[badge for badge in row.locator(".kc-badge").all_inner_texts()] for row in rows]
+    texts = [row.locator(".kc-badge").all_inner_texts() for row in rows]
     read = {"–": "nan"}
     return np.array([[float(read.get(t, t.replace("−", "-"))) for t in row] for row in texts])
 
@@ -314,8 +314,9 @@ def test_the_saved_picture_is_the_page(page: Page, open_page: Opener, screenshot
     assert download.value.suggested_filename == "drawn-digits-small-cnn-cascade-step-2-signed.png"
     download.value.save_as(screenshots / "saved.png")
     saved = Image.open(screenshots / "saved.png").convert("RGB")
-    width = page.locator(".kernel-cascade").bounding_box()["width"]
-    assert saved.width == pytest.approx(2 * width, abs=2)
+    shown_size = page.locator(".kernel-cascade").bounding_box()
+    assert saved.width == pytest.approx(2 * shown_size["width"], abs=2)
+    assert saved.height == pytest.approx(2 * shown_size["height"], rel=0.03)
     shown = Image.open(io.BytesIO(cell(page, "guided_backprop").locator("canvas").screenshot()))
     orange = _count_near(saved, (0xDD, 0x7A, 0x22))
     assert orange > 5 * _count_near(shown.convert("RGB"), (0xDD, 0x7A, 0x22)) > 0
@@ -340,7 +341,8 @@ def test_it_takes_the_colours_of_the_system(
 def _contrast_of_texts(page: Page) -> list[Any]:
     """Texts of less than 4.5:1 on the widget's paper, or below 12 pixels."""
     return page.evaluate(r"""() => {
-      const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+      const options = { willReadFrequently: true };
+      const canvas = document.createElement("canvas").getContext("2d", options);
       const paper = getComputedStyle(document.querySelector(".kc-page")).backgroundColor;
       const light = (colour) => {
         for (const each of [paper, colour]) {
@@ -361,7 +363,8 @@ def _contrast_of_texts(page: Page) -> list[Any]:
       const poor = [];
       while (walker.nextNode()) {
         const node = walker.currentNode.parentElement;
-        if (!node.checkVisibility({ visibilityProperty: true }) || node.closest(".kc-spoken")) continue;
+        const seen = node.checkVisibility({ visibilityProperty: true });
+        if (!seen || node.closest(".kc-spoken")) continue;
         const style = getComputedStyle(node);
         const colour = node instanceof SVGElement ? style.fill : style.color;
         const ratio = contrast(colour);

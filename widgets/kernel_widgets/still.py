@@ -19,7 +19,7 @@ from kernel_widgets.palettes import DIVERGING, MAGMA, palette
 
 _SIDE = 64  # pixels of one picture
 _MAX_IMAGES = 2
-_CELL = 'style="padding:2px 4px;text-align:center;vertical-align:top"'
+_CELL = 'style="padding:2px 4px;text-align:center;vertical-align:top;min-width:68px"'
 
 
 def still_picture(frames: Mapping[str, Any]) -> str:
@@ -36,7 +36,8 @@ def still_picture(frames: Mapping[str, Any]) -> str:
     words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in frames["words"])
     return (
         f"<div><p><b>{html.escape(frames['title'])}</b><br>"
-        f"Numbers: {html.escape(frames['metrics'][0]['title'])} with the trained model's map.</p>"
+        "Under each map: its similarity with the trained model's map "
+        f"({html.escape(frames['metrics'][0]['title'])}).</p>"
         f"<table>{_head(frames)}<tbody>{''.join(rows)}</tbody></table>{words}</div>"
     )
 

@@ -837,7 +837,7 @@ function toolbarPart(app) {
     "button",
     { class: "kc-button kc-hold", title: "Hold to see the maps of the trained model (C)" },
     icon("eye"),
-    "Hold for trained",
+    "Hold: trained",
   );
   held.addEventListener("pointerdown", () => blink(app, "all"));
   held.addEventListener("keydown", (event) => {
@@ -979,9 +979,13 @@ function methodHead(app, method, index) {
       title: `${method.title}: focus${shortcut}`,
       onclick: () => toggleFocus(app, method.name),
     },
-    h("span", { class: "kc-method-signs" }, marker(app.tab, index), ...flags),
+    h(
+      "span",
+      { class: "kc-method-signs" },
+      marker(app.tab, index),
+      method.control ? h("span", { class: "kc-quiet" }, "control") : flags,
+    ),
     h("span", { class: "kc-method-name" }, breakable(method.title)),
-    method.control ? h("span", { class: "kc-quiet" }, "control") : null,
   );
   const first = method.control && !app.tab.methods[index - 1]?.control;
   return h(
@@ -1045,8 +1049,13 @@ function imageRow(app, image) {
         onclick: () => app.update({ image }),
       },
       input,
-      h("span", { class: "kc-image-label" }, label),
-      says,
+      h(
+        "span",
+        { class: "kc-caption" },
+        h("span", { class: "kc-image-label" }, label),
+        " ",
+        says,
+      ),
     ),
   );
   const node = h("tr", {}, head, ...cells.map((cell) => cell.node));
@@ -1764,8 +1773,9 @@ function freeze(root) {
   const page = root.cloneNode(true);
   const canvases = root.querySelectorAll("canvas");
   page.querySelectorAll("canvas").forEach((copy, index) => {
-    const source = canvases[index];
-    copy.replaceWith(h("img", { src: source.toDataURL(), class: source.className }));
+    const { width, height, className } = canvases[index];
+    const src = canvases[index].toDataURL();
+    copy.replaceWith(h("img", { src, width, height, class: className }));
   });
   page.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
   page.classList.add("kc-picture-page", "kc-off-screen");
