@@ -19,7 +19,6 @@ from typing import Any
 from kernel_lib.run.catalogue import title_and_description
 from kernel_lib.run.record import Failure
 from kernel_lib.run.steps import clock, step
-from kernel_lib.tasks import atomic_path
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -52,6 +51,8 @@ def export(notebook: str | Path, output: str | Path | None = None, *, still: boo
     Raises:
         ValueError: If the notebook cannot be read.
     """
+    from kernel_lib.tasks import atomic_path
+
     notebook = Path(notebook)
     output = notebook.with_suffix(".html") if output is None else Path(output)
     page = _page(_read(notebook), notebook, still)
