@@ -14,18 +14,7 @@ import numpy as np
 
 from kernel_lib.data.image_files import SUFFIXES, Size, from_files
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.splits import completed_splits
-
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "calibration": "calibration",
-    "validation": "calibration",
-    "valid": "calibration",
-    "val": "calibration",
-    "test": "test",
-    "testing": "test",
-}
+from kernel_lib.data.splits import SPLIT_WORDS, completed_splits
 
 
 def load_folder(
@@ -71,20 +60,19 @@ def load_folder(
         for class_folder in _subfolders(folder)
         for file in _image_files(class_folder, root)
     ]
-    class_names = sorted({class_name for _, class_name, _ in found})
+    class_names, labels = np.unique([name for _, name, _ in found], return_inverse=True)
     if len(class_names) < 2:
         raise ValueError(
             "A folder of images must hold a folder for each class, at least two with images in "
-            f"them. Received: {root} with {class_names or 'none'}."
+            f"them. Received: {root} with {', '.join(class_names) or 'none'}."
         )
-    labels = np.array([class_names.index(class_name) for _, class_name, _ in found])
     split_of = np.array([split for _, _, split in found])
     published = {split: np.flatnonzero(split_of == split) for split in np.unique(split_of)}
     return from_files(
         [file for file, _, _ in found],
         labels,
         completed_splits(labels, published, seed=seed),
-        class_names=class_names,
+        class_names=class_names.tolist(),
         name=root.name,
         num_images=num_images,
         seed=seed,

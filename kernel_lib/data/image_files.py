@@ -135,7 +135,8 @@ def read_image(
                     )
                 upright = ImageOps.exif_transpose(file)
                 image = fit(_flatten(upright, _MODES[channels]), size, crop)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    # Decoders raise nearly every type of error over a damaged file.
+    except Exception as error:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
         raise ValueError(f"Cannot read the image file {path}: {reason}.") from error
     return np.asarray(image).reshape(image.height, image.width, channels)

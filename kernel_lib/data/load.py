@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from kernel_lib._checks import check_choice
@@ -61,8 +62,8 @@ def load(name: str, *, seed: int = 0, num_images: int | None = None, **options: 
         ImageSet 'digits': 100 images of 28x28x1, 10 classes, train 60 / calibration 20 / test 20
     """
     loader, place = _find(name)
-    known = inspect.signature(loader).parameters
-    _check_options(name, loader, options)
+    known = list(inspect.signature(loader).parameters)[len(place) :]
+    _check_options(name, known, options)
     if "num_images" in known:
         return loader(*place, num_images=num_images, seed=seed, **options)
     images = loader(*place, seed=seed, **options)
@@ -79,17 +80,15 @@ def _find(name: str) -> tuple[Callable[..., ImageSet], tuple[str, ...]]:
     prefix, colon, place = str(name).partition(":")
     for pattern, source in _PREFIXED.items():
         if colon and place and pattern.startswith(f"{prefix}:"):
-            return source.loader, (place,)
+            return source.loader, (os.path.expanduser(place),)
     check_choice("name", name, names())
     return _NAMED[name].loader, ()
 
 
-def _check_options(name: str, loader: Callable[..., ImageSet], options: dict[str, object]) -> None:
-    parameters = inspect.signature(loader).parameters.values()
-    known = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
-    unknown = sorted(set(options) - known)
+def _check_options(name: str, known: Sequence[str], options: Mapping[str, object]) -> None:
+    unknown = sorted(set(options) - set(known))
     if unknown:
         raise TypeError(
-            f"{name!r} takes the options {', '.join(sorted(known | {'num_images'}))}. "
+            f"{name!r} takes the options {', '.join(sorted({*known, 'num_images'}))}. "
             f"Received: {', '.join(unknown)}."
         )

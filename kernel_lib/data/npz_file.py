@@ -23,9 +23,8 @@ import numpy as np
 from kernel_lib._checks import check_choice
 from kernel_lib.data._shape_labels import TASKS
 from kernel_lib.data.arrays import flat_labels, from_arrays
-from kernel_lib.data.folder import SPLIT_WORDS
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.splits import completed_splits
+from kernel_lib.data.splits import SPLIT_WORDS, completed_splits
 
 _IMAGES = ("images", "x", "X", "data")
 _LABELS = ("labels", "y", "lables")

@@ -138,9 +138,10 @@ def _render_apart(
         if not repeated:
             taken.update(names)
             return scenes, coverage
-        scenes[repeated] = draw(labels[repeated])
-        coverage[repeated] = render(scenes[repeated])
-        names = _pixel_names(scenes, coverage)
+        scenes[repeated] = drawn = draw(labels[repeated])
+        coverage[repeated] = rendered = render(drawn)
+        for index, name in zip(repeated, _pixel_names(drawn, rendered), strict=True):
+            names[index] = name
     raise ValueError(
         f"The splits share images whatever is drawn: {len(labels)} images of "
         f"{coverage.shape[1]} pixels are too many. Ask for fewer images or a larger `size`."

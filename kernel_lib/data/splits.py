@@ -14,6 +14,17 @@ import numpy as np
 from kernel_lib._checks import check_count, check_number
 
 SPLIT_NAMES = ("train", "calibration", "test")
+# What folders, files and tables call them.
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "calibration": "calibration",
+    "validation": "calibration",
+    "valid": "calibration",
+    "val": "calibration",
+    "test": "test",
+    "testing": "test",
+}
 
 
 def stratified_splits(

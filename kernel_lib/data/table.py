@@ -11,10 +11,9 @@ import numpy as np
 
 from kernel_lib._checks import check_choice
 from kernel_lib.data._shape_labels import TASKS
-from kernel_lib.data.folder import SPLIT_WORDS
 from kernel_lib.data.image_files import Size, from_files
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.splits import SPLIT_NAMES, completed_splits
+from kernel_lib.data.splits import SPLIT_NAMES, SPLIT_WORDS, completed_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +54,8 @@ def from_table(
         class_names: classes of some or all columns, in order. They fix the number of classes, also
             of those without an image. Whole numbers in the table are then class ids. A column
             without them has the classes that occur in it, sorted.
-        split_column: column that holds train, test or calibration (or validation).
+        split_column: column that holds train, test or calibration (or validation), or nothing for
+            images in no split; the column "split" when left out and there is one.
         test: a second table of the same form, whose images are the test split.
         size: height and width to resize to, a number or (height, width); may be left out if all
             images have the same size.
@@ -75,8 +75,9 @@ def from_table(
     """
     frame = _opened(table, images_root, path_column)
     if test is not None:
-        split_column = "split"
         frame = _with_test(frame, _opened(test, images_root, path_column))
+    if test is not None or (split_column is None and "split" in frame):
+        split_column = "split"
     label_columns = _label_columns(frame, label_columns, {path_column, split_column})
     primary = check_choice("primary", primary or label_columns[0], label_columns)
     for column in class_names or {}:
@@ -116,7 +117,7 @@ def _opened(
         # Only empty fields are missing labels: "NA" and "None" may well be names of classes.
         frame = pd.read_csv(table, keep_default_na=False, na_values=[""])
         images_root = Path(table).parent if images_root is None else images_root
-        if _PUBLISHED_ID in frame and path_column not in frame:
+        if {_PUBLISHED_ID, *TASKS} <= set(frame) and path_column not in frame:
             frame = _published_shapes(frame, Path(table), path_column)
     if path_column not in frame:
         raise ValueError(
@@ -214,6 +215,8 @@ def _class_ids(
 def _labelled_rows(primary: str, labels: np.ndarray) -> np.ndarray:
     """Return the rows that have a label, and say how many have none."""
     rows = np.flatnonzero(labels >= 0)
+    if len(rows) == 0:
+        raise ValueError(f"No row of the table has a label {primary!r}.")
     if len(rows) < len(labels):
         warnings.warn(
             f"{len(labels) - len(rows)} of {len(labels)} rows have no label {primary!r} and are "

@@ -58,6 +58,11 @@ def test_split_folders(tmp_path: Path) -> None:
     assert len(images.train) == 10
 
 
+def test_the_home_folder_has_its_short_name(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photos.parent))
+    assert len(load("folder:~/photos")) == 20
+
+
 def test_a_cap_reads_no_more_files_than_it_says(photos: Path) -> None:
     images = load(f"folder:{photos}", num_images=6, seed=1)
     assert np.bincount(images.labels).tolist() == [3, 3]
@@ -186,7 +191,7 @@ def test_wrong_options_are_refused(photos: Path, options: dict[str, object], mes
 
 
 def test_folders_without_two_classes_are_refused(photos: Path) -> None:
-    with pytest.raises(ValueError, match=r"at least two .*photos.cat with \['deeper'\]"):
+    with pytest.raises(ValueError, match=r"at least two .*photos.cat with deeper"):
         load(f"folder:{photos / 'cat'}")
     with pytest.raises(ValueError, match="with none"):
         load(f"folder:{photos / 'dog'}")

@@ -86,8 +86,8 @@ def test_the_oracle_reads_four_tasks_without_an_error(images: ImageSet) -> None:
 
 def test_every_class_and_pair_is_exactly_balanced_in_every_split(factorial: ImageSet) -> None:
     assert len(factorial) == 6300
-    for part, count in ((factorial.train, 3780), (factorial.calibration, 1260)):
-        assert len(part) == count
+    assert [len(members) for members in factorial.splits.values()] == [3780, 1260, 1260]
+    assert factorial.masks.any((1, 2)).all()
     columns = [(task, len(names)) for task, names in TASKS.items()]
     for part in (factorial.train, factorial.calibration, factorial.test):
         for (first, num_first), (second, num_second) in itertools.combinations(columns, 2):

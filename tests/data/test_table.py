@@ -33,7 +33,7 @@ def rows_of(images: object) -> list[int]:
 
 
 def test_columns_become_tasks_with_sorted_classes(frame: pd.DataFrame, tmp_path: Path) -> None:
-    images = from_table(frame.drop(columns="split"), tmp_path, channels=1)
+    images = from_table(frame.drop(columns="split"), images_root=tmp_path, channels=1)
     assert rows_of(images) == list(range(12))
     assert images.class_names == ("NA", "cat", "dog")
     assert images.labels.tolist() == [2, 1, 0] * 4
@@ -47,6 +47,7 @@ def test_a_csv_file_is_the_same_as_its_frame(frame: pd.DataFrame, tmp_path: Path
     from_file = load(f"table:{tmp_path / 'animals.csv'}", split_column="split")
     from_frame = from_table(frame, tmp_path, split_column="split")
     assert from_file.digest == from_frame.digest
+    assert "split" not in load(f"table:{tmp_path / 'animals.csv'}").tasks
     assert from_file.name == "animals"
     assert from_frame.name == "table"
 
@@ -70,6 +71,8 @@ def test_split_column_and_test_table(frame: pd.DataFrame, tmp_path: Path) -> Non
 def test_rows_without_the_primary_label_are_left_out(frame: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="3 of 12 rows have no label 'age'"):
         images = from_table(frame, tmp_path, label_columns=["animal", "age"], primary="age")
+    with pytest.raises(ValueError, match="No row of the table has a label 'age'"):
+        from_table(frame.assign(age=None), tmp_path, primary="age", class_names={"age": "ab"})
     assert rows_of(images) == [0, 1, 2, 4, 5, 6, 8, 9, 10]
     assert images.class_names == ("9", "10")
     assert len(images.tasks["animal"]) == 9
@@ -178,6 +181,13 @@ def test_wrong_tables_are_refused(
     options = {"split_column": "split"} | options
     with pytest.raises(ValueError, match=message):
         from_table(frame.assign(**change), tmp_path, **options)
+
+
+def test_the_folder_of_images_may_be_elsewhere(frame: pd.DataFrame, tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    frame.to_csv(tmp_path / "labels" / "animals.csv", index=False)
+    images = load(f"table:{tmp_path / 'labels' / 'animals.csv'}", images_root=tmp_path)
+    assert rows_of(images) == list(range(12))
 
 
 def test_empty_and_missing_tables_are_refused(frame: pd.DataFrame, tmp_path: Path) -> None:
