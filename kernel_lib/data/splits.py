@@ -116,9 +116,8 @@ def balanced_subset(
     groups = np.zeros_like(labels) if groups is None else groups
     strata = np.unique(np.stack([labels, groups]), axis=1, return_inverse=True)[1].reshape(-1)
     # Depth into a stratum, from 0 to 1: the first images by depth are a fair share of each group.
-    depth = (_rank_within(strata, rng.random(len(labels))) + rng.random(len(labels))) / np.bincount(
-        strata
-    )[strata]
+    rank = _rank_within(strata, rng.random(len(labels)))
+    depth = (rank + rng.random(len(labels))) / np.bincount(strata)[strata]
     turn = _rank_within(labels, depth)
     return np.sort(np.lexsort((rng.random(len(labels)), turn))[:num_images])
 
