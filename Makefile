@@ -19,6 +19,7 @@ READY := $(VENV)/.ready
 SAY = @printf '\n\033[1m== %s\033[0m\n'
 
 TEMPLATES := $(patsubst templates/%.ipynb,%,$(wildcard templates/*.ipynb))
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 BROWSER_TESTS := $(wildcard tests/browser)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -54,7 +55,7 @@ demo: $(READY)
 
 lab: $(READY)
 	$(SAY) "Opening JupyterLab on the templates (Ctrl-C stops it)"
-	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/templates
+	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/templates $(AS_ROOT)
 
 test: lint unit browser-tests
 	$(SAY) "All tests passed"
