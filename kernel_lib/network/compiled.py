@@ -61,7 +61,7 @@ class CompiledNetwork:
         self._images = tf.TensorSpec((None, *image_shape), tf.float32)
         self._targets = tf.TensorSpec((None,), tf.int32)
 
-    # --- reading, inside a trace ------------------------------------------------------------
+    # --- reading, inside a trace -----------------------------------------------------------------
 
     def forward(
         self,
@@ -127,7 +127,7 @@ class CompiledNetwork:
         """Signature of one class index an image."""
         return self._targets
 
-    # --- compiled functions -----------------------------------------------------------------
+    # --- compiled functions ----------------------------------------------------------------------
 
     def logits_function(self) -> Callable[..., tf.Tensor]:
         """Images -> logits (batch, num_classes)."""
@@ -175,7 +175,7 @@ class CompiledNetwork:
 
         return self.function(("tap gradients", tuple(taps)), body, [self._images, self._targets])
 
-    # --- what there is to read ----------------------------------------------------------------
+    # --- what there is to read -------------------------------------------------------------------
 
     def taps(self) -> list[Tap]:
         """Every tap, in the order the network computes them."""

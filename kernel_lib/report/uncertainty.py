@@ -66,6 +66,6 @@ def _counts(
 def _resampled_sum(
     cells: np.ndarray, seed_counts: np.ndarray, image_counts: np.ndarray
 ) -> np.ndarray:
-    """sum_sn cells[c, s, n] * seed_counts[b, s] * image_counts[b, n] for every cell c, resample b."""
+    """sum_sn cells[c, s, n] * seed_counts[b, s] * image_counts[b, n] for all c, b."""
     by_seed = np.einsum("csn,bn->csb", cells, image_counts, optimize=True)
     return np.einsum("csb,bs->cb", by_seed, seed_counts)

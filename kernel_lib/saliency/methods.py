@@ -144,7 +144,7 @@ def explain(
     return as_method(method).compute(explainer).astype(np.float32)
 
 
-# --- methods of the gradient family ------------------------------------------------------------
+# --- methods of the gradient family --------------------------------------------------------------
 
 
 @register("gradient", "Gradient")
@@ -195,7 +195,7 @@ def _guided_backprop(explainer: Explainer) -> np.ndarray:
     return explainer.guided_gradient
 
 
-# --- class activation maps -------------------------------------------------------------------------
+# --- class activation maps -----------------------------------------------------------------------
 
 
 @register("gradcam", "Grad-CAM", needs_convolution=True)
@@ -233,7 +233,7 @@ def _scorecam(explainer: Explainer) -> np.ndarray:
     return explainer.upsampled(found)
 
 
-# --- controls ------------------------------------------------------------------------------------------
+# --- controls ------------------------------------------------------------------------------------
 
 
 @register("edge_detector", "Edge detector", model_independent=True)

@@ -7,7 +7,7 @@ blocks are changed or in which order.
 | operator | new value of a kernel | of a bias |
 |---|---|---|
 | native | the layer's own initialiser | its own initialiser |
-| truncated_normal | truncated normal, standard deviation 0.01 (the paper's text) | own initialiser |
+| truncated_normal | truncated normal, sd 0.01 (the paper's text) | own initialiser |
 | uniform | uniform of the same standard deviation | own initialiser |
 | matched | normal with the trained tensor's mean and standard deviation | the same |
 | permute | the trained entries in another order | the same |

@@ -130,7 +130,7 @@ def _hog_vectors(maps: np.ndarray, foreground: np.ndarray | None) -> np.ndarray:
     return _unit(descriptors - descriptors.mean(axis=1, keepdims=True), is_constant(maps))
 
 
-# --- SSIM ------------------------------------------------------------------------------------------
+# --- SSIM ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ SSIM_PRESETS = {
     "paper": StructuralSimilarity(window=5, sample_covariance=True),
 }
 
-# --- overlap and sign ------------------------------------------------------------------------------
+# --- overlap and sign ----------------------------------------------------------------------------
 
 
 def _top_tenth(maps: np.ndarray, foreground: np.ndarray | None) -> np.ndarray:

@@ -63,9 +63,9 @@ def _saliency(explainer: Explainer, model: keras.Model, method: str) -> np.ndarr
 
     options = explainer.options
     noise = method == "smoothgrad"
-    state = np.random.get_state()  # the library draws from the global stream
+    state = np.random.get_state()  # noqa: NPY002, the library draws from this stream
     try:
-        np.random.seed(options.seed)
+        np.random.seed(options.seed)  # noqa: NPY002
         return Saliency(model, clone=False)(
             _score(explainer),
             explainer.images,
@@ -76,7 +76,7 @@ def _saliency(explainer: Explainer, model: keras.Model, method: str) -> np.ndarr
             normalize_map=False,
         )
     finally:
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002
 
 
 def _activation_map(explainer: Explainer, model: keras.Model, method: str) -> np.ndarray:
