@@ -38,6 +38,20 @@ _NETWORKS = {
     "cnn5": Entry("small", "cnn5", min_size=24),
     "vgg13_bn": Entry("vgg", "vgg13_bn", min_size=32),
     "resnet20": Entry("resnet", "resnet20", min_size=4),
+    # The thirteen of the Model Doctor.
+    "alexnet": Entry("alexnet", "alexnet", min_size=28),
+    "vgg16": Entry("vgg", "vgg16", min_size=28),
+    "resnet50": Entry("resnet", "resnet50", min_size=28),
+    "wide_resnet50": Entry("resnet", "wide_resnet50", min_size=28),
+    "resnext50": Entry("resnet", "resnext50", min_size=28),
+    "densenet121": Entry("adapted", "densenet121", min_size=28),
+    "efficientnet_v2": Entry("adapted", "efficientnet_v2", min_size=28),
+    "googlenet": Entry("googlenet", "googlenet", min_size=28),
+    "mobilenet_v2": Entry("adapted", "mobilenet_v2", min_size=28),
+    "inception_v3": Entry("adapted", "inception_v3", min_size=28),
+    "shufflenet_v2": Entry("shufflenet", "shufflenet_v2", min_size=28),
+    "squeezenet": Entry("squeezenet", "squeezenet", min_size=28),
+    "mnasnet": Entry("mnasnet", "mnasnet", min_size=28),
 }
 
 _APPLICATIONS = {

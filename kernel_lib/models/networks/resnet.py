@@ -1,13 +1,15 @@
-"""Residual networks: ResNet-20 for small images."""
+"""Residual networks: ResNet-20 for small images, and torchvision's networks of 50 layers.
+
+The networks of 50 layers are one: they differ in the width and in the number of groups of the 3x3
+convolution of each block.
+"""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
-from kernel_lib.models.networks.blocks import normalize
-
-Shape = tuple[int, int, int]
+from kernel_lib.models.networks.blocks import Shape, conv_bn, dropped_halvings, normalize
 
 
 def resnet20(input_shape: Shape, num_classes: int) -> keras.Model:
@@ -26,6 +28,57 @@ def resnet20(input_shape: Shape, num_classes: int) -> keras.Model:
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     logits = layers.Dense(num_classes, kernel_initializer="he_normal", name="logits")(x)
     return keras.Model(inputs, logits, name="resnet20")
+
+
+def resnet50(input_shape: Shape, num_classes: int) -> keras.Model:
+    """ResNet-50 of torchvision: the 3x3 convolution of a block has the stride."""
+    return _fifty_layers("resnet50", input_shape, num_classes, width=1, groups=1)
+
+
+def wide_resnet50(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Wide ResNet-50-2: twice as many channels in the middle of each block."""
+    return _fifty_layers("wide_resnet50", input_shape, num_classes, width=2, groups=1)
+
+
+def resnext50(input_shape: Shape, num_classes: int) -> keras.Model:
+    """ResNeXt-50 32x4d: the 3x3 convolutions work in 32 groups."""
+    return _fifty_layers("resnext50", input_shape, num_classes, width=2, groups=32)
+
+
+def _fifty_layers(
+    name: str, input_shape: Shape, num_classes: int, *, width: int, groups: int
+) -> keras.Model:
+    inputs = keras.Input(input_shape)
+    x = _stem(inputs, dropped_halvings(input_shape))
+    for stage, num_blocks in enumerate((3, 4, 6, 3), start=2):
+        filters = 64 * 2 ** (stage - 2)
+        for block in range(1, num_blocks + 1):
+            stride = 2 if stage > 2 and block == 1 else 1
+            block_name = f"conv{stage}_block{block}"
+            x = _bottleneck(x, filters, stride, block_name, width=width, groups=groups)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    logits = layers.Dense(num_classes, name="logits")(x)
+    return keras.Model(inputs, logits, name=name)
+
+
+def _stem(x: keras.KerasTensor, dropped: int) -> keras.KerasTensor:
+    if dropped == 2:
+        return conv_bn(x, 64, 3, "conv1")
+    x = conv_bn(x, 64, 7, "conv1", stride=2)
+    return x if dropped else layers.MaxPooling2D(3, 2, padding="same", name="pool1")(x)
+
+
+def _bottleneck(
+    x: keras.KerasTensor, filters: int, stride: int, name: str, *, width: int, groups: int
+) -> keras.KerasTensor:
+    shortcut = x
+    if name.endswith("block1"):
+        shortcut = conv_bn(x, 4 * filters, 1, f"{name}_0", stride=stride, activation=None)
+    x = conv_bn(x, width * filters, 1, f"{name}_1")
+    x = conv_bn(x, width * filters, 3, f"{name}_2", stride=stride, groups=groups)
+    x = conv_bn(x, 4 * filters, 1, f"{name}_3", activation=None)
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.Activation("relu", name=f"{name}_out")(x)
 
 
 def _basic_block(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:

@@ -1,0 +1,129 @@
+"""Networks of keras.applications with small images let in at their own resolution.
+
+Each is built by keras.applications and copied layer by layer with a few settings changed: strides
+and poolings that a small image cannot afford. Their published form is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import layers
+
+from kernel_lib.models.networks.blocks import Shape, dropped_halvings
+
+# Settings that replace a layer's own, by the name of the layer.
+Changes = Mapping[str, Mapping[str, Any]]
+
+# Inception pads nothing in its stem: below this size less than 3x3 of the image is left.
+_INCEPTION_SIZE = 139
+
+
+def densenet121(input_shape: Shape, num_classes: int) -> keras.Model:
+    """DenseNet-121, for small images with a 3x3 stem of stride 1."""
+    no_pool = {
+        "zero_padding2d_1": {"padding": 0},
+        "pool1": {"pool_size": 1, "strides": 1},
+    }
+    stem = {
+        "zero_padding2d": {"padding": 1},
+        "conv1_conv": {"kernel_size": 3, "strides": 1},
+    }
+    changes = ({}, no_pool, no_pool | stem)[dropped_halvings(input_shape)]
+    return _adapted(
+        keras.applications.DenseNet121, "densenet121", input_shape, num_classes, changes
+    )
+
+
+def mobilenet_v2(input_shape: Shape, num_classes: int) -> keras.Model:
+    """MobileNet V2, for small images with a stem and, if need be, a first block of stride 1."""
+    stem = {"Conv1": {"strides": 1}}
+    block = {
+        "block_1_pad": {"padding": 1},
+        "block_1_depthwise": {"strides": 1},
+    }
+    changes = ({}, stem, stem | block)[dropped_halvings(input_shape)]
+    return _adapted(
+        keras.applications.MobileNetV2, "mobilenet_v2", input_shape, num_classes, changes
+    )
+
+
+def efficientnet_v2(input_shape: Shape, num_classes: int) -> keras.Model:
+    """EfficientNet V2-S, for small images with a stem and a second block of stride 1."""
+    stem = {"stem_conv": {"strides": 1}}
+    block = {"block2a_expand_conv": {"strides": 1}}
+    changes = ({}, stem, stem | block)[dropped_halvings(input_shape)]
+    return _adapted(
+        keras.applications.EfficientNetV2S,
+        "efficientnet_v2",
+        input_shape,
+        num_classes,
+        changes,
+        include_preprocessing=False,
+    )
+
+
+def inception_v3(input_shape: Shape, num_classes: int) -> keras.Model:
+    """Inception V3 without auxiliary head; small images are enlarged to 139 pixels inside.
+
+    Batch normalisation is given its scale, as in torchvision.
+    """
+    inputs = x = keras.Input(input_shape)
+    size = tuple(max(side, _INCEPTION_SIZE) for side in input_shape[:2])
+    if size != input_shape[:2]:
+        x = layers.Resizing(*size, name="resize")(x)
+    original = _original(
+        keras.applications.InceptionV3, (*size, input_shape[-1]), num_classes, input_tensor=x
+    )
+    scaled = {
+        layer.name: {"scale": True}
+        for layer in original.layers
+        if isinstance(layer, layers.BatchNormalization)
+    }
+    return _changed(original, scaled, "inception_v3", inputs)
+
+
+def _adapted(
+    maker: Callable[..., keras.Model],
+    name: str,
+    input_shape: Shape,
+    num_classes: int,
+    changes: Changes,
+    **options: Any,
+) -> keras.Model:
+    # Paddings are reckoned from the map sizes behind the stem. With the halvings left out, those
+    # are the sizes that the unchanged network has for an image so much larger.
+    scale = 2 ** dropped_halvings(input_shape)
+    height, width, channels = input_shape
+    larger = (scale * height, scale * width, channels)
+    original = _original(maker, larger, num_classes, **options)
+    return _changed(original, changes, name, keras.Input(input_shape))
+
+
+def _original(
+    maker: Callable[..., keras.Model], input_shape: Shape, num_classes: int, **options: Any
+) -> keras.Model:
+    return maker(
+        weights=None,
+        input_shape=input_shape,
+        classes=num_classes,
+        classifier_activation=None,
+        **options,
+    )
+
+
+def _changed(
+    model: keras.Model, changes: Changes, name: str, inputs: keras.KerasTensor
+) -> keras.Model:
+    """Copy a model layer by layer onto new `inputs`, with some settings changed."""
+    unknown = set(changes) - {layer.name for layer in model.layers}
+    if unknown:
+        raise ValueError(f"{model.name!r} of this Keras version has no layers named {unknown}.")
+
+    def copy(layer: keras.Layer) -> keras.Layer:
+        return type(layer).from_config(layer.get_config() | changes.get(layer.name, {}))
+
+    changed = keras.models.clone_model(model, input_tensors=inputs, clone_function=copy)
+    return keras.Model(inputs, changed.output, name=name)
