@@ -125,5 +125,7 @@ def _changed(
     def copy(layer: keras.Layer) -> keras.Layer:
         return type(layer).from_config(layer.get_config() | changes.get(layer.name, {}))
 
-    changed = keras.models.clone_model(model, input_tensors=inputs, clone_function=copy)
+    # Keras wants the new input in a list where the old one came in a list.
+    tensors = [inputs] if isinstance(model.input, list) else inputs
+    changed = keras.models.clone_model(model, input_tensors=tensors, clone_function=copy)
     return keras.Model(inputs, changed.output, name=name)
