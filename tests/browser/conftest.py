@@ -32,6 +32,12 @@ _QUIET = [
     "--disable-sync",
 ]
 _TOKEN = "browser-tests"
+# Voila would load every extension that is installed, also those that do not work in it.
+_NO_OTHER_EXTENSIONS = [
+    "--VoilaConfiguration.extension_allowlist=@jupyter-widgets/jupyterlab-manager",
+    "--VoilaConfiguration.extension_allowlist=@voila-dashboards/widgets-manager8",
+    "--VoilaConfiguration.extension_allowlist=anywidget",
+]
 _ROOT = Path(__file__).parents[2]
 
 
@@ -125,7 +131,7 @@ def voila(tmp_path: Path) -> Callable[[Path], AbstractContextManager[str]]:
     pytest.importorskip("voila")
 
     def serve(notebook: Path) -> AbstractContextManager[str]:
-        arguments = ["voila", str(notebook), "--Voila.ip=127.0.0.1"]
+        arguments = ["voila", str(notebook), "--Voila.ip=127.0.0.1", *_NO_OTHER_EXTENSIONS]
         return _serving(arguments, jupyter_environment(tmp_path), tmp_path / "log.txt", "static/")
 
     return serve

@@ -304,6 +304,9 @@ def test_several_experiments_have_a_tab_each(page: Page, open_page: Opener) -> N
     expect(page.get_by_role("tab", name="Noise")).to_be_focused()
     assert page.locator("tbody tr").count() == 1
     assert page.evaluate("[model.get('tab'), model.get('step')]") == [1, 0]
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Cascade")).to_be_focused()
+    assert page.locator("tbody tr").count() == 4
 
 
 def test_the_saved_picture_is_the_page(page: Page, open_page: Opener, screenshots: Path) -> None:

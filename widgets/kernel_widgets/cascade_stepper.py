@@ -66,7 +66,7 @@ class CascadeStepper(anywidget.AnyWidget):
         fitted = [fit(_frames_of(source), max_bytes // len(sources)) for source in sources]
         self.frames = tuple(frames for frames, _ in fitted)
         atlas, layout = pack(self.frames)
-        first = self.frames[traits.get("tab", 0)]["metrics"][0]
+        first = self.frames[min(traits.get("tab", 0), len(sources) - 1)]["metrics"][0]
         super().__init__(
             atlas=atlas,
             atlas_layout=layout,

@@ -168,6 +168,7 @@ function readTab(bytes, layout, meta) {
   return {
     ...meta,
     last: meta.steps.length - 1,
+    grounds: [],
     size: { width, height },
     inputSize: { width: inputWidth, height: inputHeight },
     value: (...indices) => at(arrays.values, ...indices), // seed, step, method, metric, image
@@ -287,11 +288,13 @@ function valueText(tab, step) {
   return parts.join(", ");
 }
 
-function predictionText(tab, state, image) {
+function predictionParts(tab, state, image) {
   const row = tab.images[image].predictions[state.seed];
   const now = row[state.step];
-  return now === row[0] ? `predicted ${now}` : `predicted ${now} (was ${row[0]})`;
+  return now === row[0] ? [`predicted ${now}`] : [`predicted ${now}`, `(was ${row[0]})`];
 }
+
+const predictionText = (...where) => predictionParts(...where).join(" ");
 
 function similarityOf(app, method, image) {
   const { seed, step } = app.state;
@@ -335,14 +338,25 @@ function paintPixels(size, colourOf) {
   return canvas;
 }
 
-function paintInput(tab, image, grey = false) {
+function paintInput(tab, image) {
   const rgb = tab.input(image);
   return paintPixels(tab.inputSize, (data, to, pixel) => {
-    const [red, green, blue] = rgb.subarray(3 * pixel, 3 * pixel + 3);
-    const light = 0.55 * (0.3 * red + 0.59 * green + 0.11 * blue);
-    data[to] = grey ? light : red;
-    data[to + 1] = grey ? light : green;
-    data[to + 2] = grey ? light : blue;
+    for (let channel = 0; channel < 3; channel += 1) data[to + channel] = rgb[3 * pixel + channel];
+    data[to + 3] = 255;
+  });
+}
+
+/** The input as a dim grey ground; painted once, as every overlay of an image lies on it. */
+function groundOf(tab, image) {
+  tab.grounds[image] ??= paintGround(tab, tab.input(image));
+  return tab.grounds[image];
+}
+
+function paintGround(tab, rgb) {
+  return paintPixels(tab.inputSize, (data, to, pixel) => {
+    const [red, green, blue] = [3 * pixel, 3 * pixel + 1, 3 * pixel + 2];
+    const light = 0.55 * (0.3 * rgb[red] + 0.59 * rgb[green] + 0.11 * rgb[blue]);
+    data.fill(light, to, to + 3);
     data[to + 3] = 255;
   });
 }
@@ -382,7 +396,7 @@ function paintMap(tab, view, { seed, step, method, image }) {
   const canvas = newCanvas(pictureSize(tab, view));
   const context = canvas.getContext("2d");
   const area = [0, 0, canvas.width, canvas.height];
-  context.drawImage(paintInput(tab, image, true), ...area);
+  context.drawImage(groundOf(tab, image), ...area);
   context.drawImage(paintGlow(tab, tab.map("absolute", seed, step, method, image)), ...area);
   return canvas;
 }
@@ -460,6 +474,7 @@ function buildPage(app) {
   app.parts = Object.values(made);
   const help = helpDialog();
   app.help = help;
+  app.live = made.live.node;
   app.root.replaceChildren(
     h(
       "div",
@@ -526,16 +541,11 @@ function chooseView(app, view) {
 /** The measure of a view that matches the present one, so that numbers speak of what is seen. */
 function metricFor(app, view, current) {
   if (current.view === view) return current.name;
-  const twin = current.name.replace(current.view.slice(0, 3), view.slice(0, 3));
-  const twins = [app.lastMetric[view], twin, twin.replace("signed", "abs"), swapView(current.name)];
+  const stem = (name) => name.replace(/signed|absolute|abs/, "");
   const candidates = app.tab.metrics.filter((metric) => metric.view === view);
-  const match = candidates.find((metric) => twins.includes(metric.name)) ?? candidates[0];
-  return match ? match.name : current.name;
-}
-
-function swapView(name) {
-  if (name.includes("signed")) return name.replace("signed", "abs");
-  return name.replace(/absolute|abs/, "signed");
+  const twin = candidates.find((metric) => stem(metric.name) === stem(current.name));
+  const last = candidates.find((metric) => metric.name === app.lastMetric[view]);
+  return (twin ?? last ?? candidates[0] ?? current).name;
 }
 
 function chooseMetric(app, name) {
@@ -587,7 +597,7 @@ function headerPart(app) {
       h(
         "span",
         { class: "kc-tools" },
-        iconButton("save", "Picture", "Save this view as a PNG picture", () => savePicture(app)),
+        iconButton("save", "Picture", "Save this view as a PNG picture", () => trySavePicture(app)),
         h(
           "button",
           { class: "kc-button", "aria-haspopup": "dialog", title: "Keys (?)",
@@ -650,12 +660,22 @@ function tabBar(app) {
         class: "kc-tab",
         role: "tab",
         "aria-selected": String(index === app.state.tab),
+        tabindex: index === app.state.tab ? 0 : -1,
         onclick: () => switchTab(app, index),
+        onkeydown: (event) => turnTabs(app, event),
       },
       unique ? names[index] : tab.title,
     ),
   );
   return h("div", { class: "kc-tabs", role: "tablist", "aria-label": "Experiment" }, ...buttons);
+}
+
+/** On a tab the arrows turn tabs; everywhere else they move the slider. */
+function turnTabs(app, event) {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  switchTab(app, (app.state.tab + by + app.tabs.length) % app.tabs.length);
 }
 
 function switchTab(app, tab) {
@@ -953,7 +973,8 @@ function gridPart(app) {
       const newPage = pageOf(state.image) !== shownPage;
       if (newPage) rebuildRows(state);
       rows.forEach((row) => row.show(state));
-      repaint(before !== null && !newPage && state.view === before.view);
+      const stale = ["step", "seed", "view"].some((name) => state[name] !== before?.[name]);
+      if (newPage || stale) repaint(before !== null && !newPage && state.view === before.view);
       pager.show(state);
       markColumns();
       if (newPage || state.view !== before?.view) keepPixelsSharp(table);
@@ -1061,8 +1082,9 @@ function imageRow(app, image) {
   const node = h("tr", {}, head, ...cells.map((cell) => cell.node));
   const show = (state) => {
     const row = tab.images[image].predictions[state.seed];
-    says.textContent = predictionText(tab, state, image);
-    says.title = says.textContent;
+    const parts = predictionParts(tab, state, image).map((part) => h("span", {}, part));
+    says.replaceChildren(...parts.flatMap((part) => [part, " "]));
+    says.title = says.textContent.trim();
     says.classList.toggle("kc-wrong", row[state.step] !== row[0]);
     node.classList.toggle("kc-chosen", state.image === image && tab.images.length > 1);
     head.firstChild.setAttribute("aria-pressed", String(state.image === image));
@@ -1236,8 +1258,9 @@ function curvesPart(app) {
   const title = h("h3", { class: "kc-subtitle" });
   const holder = h("div", { class: "kc-chart" });
   let chart = null;
-  const note = tab.seeds.length > 1 || tab.images.length > 1 ? "mean and interval, " : "";
-  const about = h("p", { class: "kc-quiet" }, `${note}similarity with the trained model's map`);
+  const several = tab.seeds.length > 1 || tab.images.length > 1;
+  const note = several ? ": mean and interval" : "";
+  const about = h("p", { class: "kc-quiet" }, `similarity with the trained model's map${note}`);
 
   function rebuild() {
     const width = holder.clientWidth;
@@ -1730,6 +1753,15 @@ function nextMetric(app) {
 
 // ---------------------------------------------------------------- saving a picture
 
+async function trySavePicture(app) {
+  try {
+    await savePicture(app);
+  } catch {
+    app.live.textContent = "This browser could not draw the picture.";
+    app.live.classList.remove("kc-spoken");
+  }
+}
+
 /** Draw the page as it stands, without its buttons, into a PNG and hand it to the reader. */
 async function savePicture(app) {
   const canvas = await drawPage(app.root, 2);
@@ -1777,7 +1809,7 @@ function freeze(root) {
     const src = canvases[index].toDataURL();
     copy.replaceWith(h("img", { src, width, height, class: className }));
   });
-  page.querySelectorAll("dialog").forEach((dialog) => dialog.remove());
+  page.querySelectorAll("dialog, .kc-live").forEach((node) => node.remove());
   page.classList.add("kc-picture-page", "kc-off-screen");
   const style = getComputedStyle(root);
   page.style.width = `${root.getBoundingClientRect().width}px`;
