@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
@@ -13,16 +14,18 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 
 START_SECONDS = 120  # a busy machine may take long to start Python
+LAST_LINES = 5
 
 
 @contextlib.contextmanager
-def kernel_manager() -> Iterator[AsyncKernelManager]:
+def kernel_manager() -> Iterator[_ThisPython]:
     """Give what starts a kernel; however the block ends, the kernel is gone after it."""
-    manager = _ThisPython(kernel_name="python3")
-    try:
-        yield manager
-    finally:
-        run_sync(manager.stop)()
+    with tempfile.TemporaryFile() as log:
+        manager = _ThisPython(log)
+        try:
+            yield manager
+        finally:
+            run_sync(manager.stop)()
 
 
 class _ThisPython(AsyncKernelManager):
@@ -32,8 +35,9 @@ class _ThisPython(AsyncKernelManager):
     kernel_lib; so none is looked up.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, log_file: IO[bytes]) -> None:
+        super().__init__(kernel_name="python3")
+        self.log_file = log_file
         self.clients: list[Any] = []
 
     @property
@@ -45,10 +49,13 @@ class _ThisPython(AsyncKernelManager):
         return self.clients[-1]
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-        """Start the kernel, quiet but for what the notebook prints."""
-        env = {"TF_CPP_MIN_LOG_LEVEL": "2", **options.pop("env", os.environ)}
-        arguments = [*options.pop("extra_arguments", []), "--IPKernelApp.log_level=CRITICAL"]
-        await self._async_start_kernel(env=env, extra_arguments=arguments, **options)
+        """Start the kernel; what it says outside the notebook goes to the log file."""
+        options["extra_arguments"] = [
+            *options.get("extra_arguments", []),
+            "--IPKernelApp.log_level=CRITICAL",
+        ]
+        options["env"] = {"TF_CPP_MIN_LOG_LEVEL": "2", **options.get("env", os.environ)}
+        await self._async_start_kernel(stdout=self.log_file, stderr=self.log_file, **options)
 
     async def stop(self) -> None:
         """Stop the kernel. A busy cell is interrupted first, so that it closes its files."""
@@ -56,3 +63,9 @@ class _ThisPython(AsyncKernelManager):
             client.stop_channels()
         if self.has_kernel:
             await self._async_shutdown_kernel()
+
+    def last_words(self) -> str:
+        """Return the last lines of the log file."""
+        self.log_file.seek(0)
+        lines = self.log_file.read().decode(errors="replace").splitlines()
+        return "\n".join([line for line in lines if line.strip()][-LAST_LINES:])

@@ -16,6 +16,10 @@ from typing import Any
 
 EXCERPT_LINES = 9
 MESSAGE_LINES = 12
+# TensorFlow's native code says these before any setting can quiet it.
+NATIVE_LOG = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog|I\d{4} \d\d:\d\d:\d|E\d{4} .*\bcuInit\b"
+)
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -77,6 +81,28 @@ def mark_unfinished(notebook: Any, index: int) -> None:
     """Say in papermill's own record that the run stopped in the cell at `index`."""
     for at, cell in enumerate(notebook.cells[index:]):
         cell.metadata.setdefault("papermill", {})["status"] = "pending" if at else "failed"
+
+
+def tidy(notebook: Any) -> None:
+    """Take out of the notebook what was only for the moment: progress bars and native log lines."""
+    for cell in notebook.cells:
+        kept: list[Any] = []
+        for output in cell.get("outputs", []):
+            if kept and output.get("name") == kept[-1].get("name") == "stderr":
+                kept[-1].text += output.text
+            else:
+                kept.append(output)
+        for output in kept:
+            if output.get("name") == "stderr":
+                output.text = _lasting(output.text)
+        if kept:
+            cell.outputs = [output for output in kept if output.get("text", "kept")]
+
+
+def _lasting(text: str) -> str:
+    """Return what a terminal would show of `text` in the end, but for the native log."""
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
+    return "\n".join(line for line in lines if line.strip() and not NATIVE_LOG.match(line))
 
 
 def earlier_run_of(path: Path) -> str | None:

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -21,7 +22,7 @@ from kernel_lib.run.catalogue import Template
 from kernel_lib.run.record import Failure
 from kernel_lib.run.steps import ProgressLine, Step, clock, step
 
-PATH_PREFIXES = ("npz:", "folder:")
+KIND_OF_DATA = re.compile(r"[a-z_]{2,}:")  # as in "folder:PATH"; not the drive in "C:PATH"
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class _Run:
         except BaseException:
             self._save("failed")
             raise
+        record.tidy(self.notebook)
         self._save(status, failure)
         record.sign(self.path)
         output_dir = Path(os.path.normpath(self.path.parent / self.values.get("output_dir", ".")))
@@ -173,7 +175,7 @@ class _Run:
         except CellTimeoutError:
             return self._failure("Timeout", f"the run took longer than {timeout:g} seconds.")
         except DeadKernelError:
-            return self._failure("KernelDied", "most often because memory ran out.")
+            return self._failure("KernelDied", _death(manager.last_words()))
         except RuntimeError as error:
             if self.step is None:
                 return self._failure("KernelDidNotStart", str(error))
@@ -251,6 +253,11 @@ def _refuse_to_replace(path: Path, template: Template, overwrite: bool) -> None:
         )
 
 
+def _death(last_words: str) -> str:
+    message = "The kernel died; most often memory ran out."
+    return f"{message} Its last words:\n{last_words}" if last_words else message
+
+
 def _relocate(name: str, value: Any, folder: Path) -> Any:
     """Return `value` with its paths, given from the caller's folder, as seen from `folder`.
 
@@ -260,12 +267,14 @@ def _relocate(name: str, value: Any, folder: Path) -> Any:
         return [_relocate(name, item, folder) for item in value]
     if not isinstance(value, str) or not value:
         return value
-    prefix = next((start for start in PATH_PREFIXES if value.startswith(start)), "")
-    path = Path(value.removeprefix(prefix)).expanduser()
-    looks_like_a_path = prefix or path.suffix or len(path.parts) > 1
+    kind = KIND_OF_DATA.match(value)
+    prefix = kind.group() if kind else ""
+    text = value.removeprefix(prefix)
+    looks_like_a_path = "." in text or os.path.basename(text) != text or prefix not in ("", "tfds:")
+    path = Path(text).expanduser()
     if name != "output_dir" and not (looks_like_a_path and path.exists()):
         return value
-    return prefix + _relative(path, folder)
+    return prefix + (str(path) if path.is_absolute() else _relative(path, folder))
 
 
 def _relative(path: Path, folder: Path) -> str:

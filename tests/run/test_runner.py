@@ -15,6 +15,7 @@ import pytest
 from nbformat.sign import NotebookNotary
 
 import kernel_lib as kl
+from kernel_lib.run.runner import _relocate
 from small_notebooks import cell, notebook
 
 PARAMETERS = """
@@ -98,6 +99,30 @@ def test_values_arrive_as_values_and_paths_stay_valid(folder):
     assert result.output_dir == Path("results")
 
 
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("digits", "digits"),
+        ("./digits", "../../digits"),
+        ("folder:digits", "folder:../../digits"),
+        ("tfds:digits", "tfds:digits"),
+        ("npz:a.npz", "npz:../../a.npz"),
+        ("npz:none.npz", "npz:none.npz"),
+        ("a.npz", "../../a.npz"),
+        ("https://a.npz", "https://a.npz"),
+        ("", ""),
+    ],
+)
+def test_paths_are_turned_and_names_are_not(folder, value, seen):
+    Path("digits").mkdir()
+    Path("a.npz").touch()
+    assert _relocate("data", value, Path("out/run")) == seen
+    assert _relocate("data", [value], Path("out/run")) == [seen]
+    assert _relocate("output_dir", "new", Path("out/run")) == "../../new"
+    there = str(Path("a.npz").resolve())
+    assert _relocate("data", there, Path("out/run")) == there
+
+
 def test_parameters_count_before_the_preset(add_template):
     content = notebook(PARAMETERS, "import json\nprint(json.dumps([seed, rate]))")
     add_template("quick", content, demo="seed: 5\nrate: 0.25\n")
@@ -139,9 +164,11 @@ def test_a_timeout_stops_the_run(folder):
 
 
 def test_a_dead_kernel_is_told(folder):
-    name = write("dying", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    last = "import os, signal, sys\nsys.__stderr__.write('out of luck\\n')\nsys.__stderr__.flush()"
+    name = write("dying", f"{last}\nos.kill(os.getpid(), signal.SIGKILL)")
     result = kl.run.run(name, progress=False)
     assert (result.status, result.error.name) == ("failed", "KernelDied")
+    assert result.error.message.endswith("Its last words:\nout of luck")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
