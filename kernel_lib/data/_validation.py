@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+UNLABELLED = ("unlabelled",)  # the one class of images that have no labels at all
+
 from kernel_lib.data.splits import SPLIT_NAMES
 
 

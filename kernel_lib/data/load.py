@@ -13,6 +13,7 @@ from kernel_lib.data.folder import load_folder
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.keras_sets import cifar10, cifar100, fashion_mnist, mnist
 from kernel_lib.data.npz_file import load_npz
+from kernel_lib.data.photos import load_photos
 from kernel_lib.data.shapes import shapes
 from kernel_lib.data.table import from_table
 from kernel_lib.data.tfds_sets import load_tfds, stl10, svhn
@@ -38,6 +39,7 @@ _PREFIXED = {
     "tfds:NAME": _Source(load_tfds, "any classification set of TensorFlow Datasets, extra 'tfds'"),
     "npz:PATH": _Source(load_npz, "a NumPy file with images and labels"),
     "folder:PATH": _Source(load_folder, "a folder with one folder of images per class"),
+    "photos:PATH": _Source(load_photos, "one photo, or a folder of photos without labels"),
     "table:PATH": _Source(from_table, "a CSV file of image paths and labels, one or several"),
 }
 

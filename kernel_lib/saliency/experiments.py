@@ -20,7 +20,7 @@ import numpy as np
 from kernel_lib._checks import check_choice
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.grouping import Block
-from kernel_lib.saliency.randomize import add_noise, randomize
+from kernel_lib.saliency.randomize import NOISE_MODES, add_noise, randomize
 
 ORDERS = ("top_down", "bottom_up")
 PROTOCOLS = ("nested", "fresh")
@@ -131,6 +131,7 @@ def noise_steps(
 ) -> list[Step]:
     """Noise of each level: on the whole network, on the top k blocks, or on one block at a time."""
     check_choice("noise_scope", scope, NOISE_SCOPES)
+    check_choice("noise_mode", mode, NOISE_MODES)
     from_top = list(reversed(blocks))
     targets = {
         "global": [("all blocks", from_top)],

@@ -62,7 +62,3 @@ def image_set():
     pixels = random.random((60, 12, 12, 1), np.float32)
     pixels[:, :3] = 0  # a background, so that foreground metrics differ from the others
     return ImageSet(pixels, np.arange(60) % 3, name="noise")
-
-
-def contents(model: keras.Model) -> list[bytes]:
-    return [np.asarray(variable).tobytes() for variable in model.variables]

@@ -1,0 +1,120 @@
+"""Pictures inside and beside LabelMe files, opened with care.
+
+A path in an annotation is only ever followed to a file below the annotation's own folder, and no
+picture is unpacked before its header shows that it is small enough.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+_MOST_PIXELS = 90_000_000
+
+
+def annotated_size(content: Mapping[str, Any], folder: Path | None, name: str) -> tuple[int, int]:
+    """Height and width of the annotated image: as stated, else as its picture has them.
+
+    Raises:
+        ValueError: neither says the size, or the two contradict each other.
+    """
+    stated = _stated_size(content, name)
+    data = content.get("imageData")
+    actual = _size(embedded_picture(data, name)) if data else None
+    if stated is None and actual is None:
+        actual = _size(linked_picture(str(content.get("imagePath") or ""), folder, name))
+    if stated is not None and actual is not None and stated != actual:
+        raise ValueError(
+            f"{name} says its image has {stated[1]}x{stated[0]} pixels (width x height), but the "
+            f"image in it has {actual[1]}x{actual[0]}."
+        )
+    return stated or actual  # type: ignore[return-value]
+
+
+def embedded_picture(data: Any, name: str) -> Image.Image:
+    """Open, but not yet unpack, an image file that is written in base64.
+
+    Raises:
+        ValueError: no base64, no image, or too large an image.
+    """
+    if not isinstance(data, str):
+        raise ValueError(f"{name}: the picture inside must be text in base64.")
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"{name}: the picture inside is no base64.") from error
+    return _opened(io.BytesIO(content), f"{name}: the picture inside")
+
+
+def linked_picture(image_path: str, folder: Path | None, name: str) -> Image.Image:
+    """Open the picture that an annotation names, if it lies below the annotation's folder.
+
+    Raises:
+        ValueError: no path is given, it is absolute, leads out of the folder, or holds no image.
+    """
+    if not image_path or folder is None:
+        raise ValueError(f"{name} says neither the size of its image nor where the image is.")
+    # Windows paths are read everywhere: they have drive letters and may have backslashes.
+    windows = PureWindowsPath(image_path)
+    if windows.drive or windows.root:
+        raise ValueError(
+            f"{name} names its image by an absolute path, which is not followed: {image_path!r}."
+        )
+    target = folder.joinpath(*windows.parts)
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"{name} names an image outside its folder, which is not followed: {image_path!r}."
+        )
+    if not target.is_file():
+        raise ValueError(f"{name} names an image that is not there: {image_path!r}.")
+    return _opened(target, f"{name}: the image {image_path!r}")
+
+
+def decoded_mask(data: Any, name: str) -> np.ndarray:
+    """Unpack a mask picture; bool (height, width), True where it is not 0."""
+    with embedded_picture(data, name) as picture:
+        try:
+            pixels = np.asarray(picture)
+        except Exception as error:  # decoders raise nearly anything over damaged data
+            raise ValueError(f"{name}: the mask cannot be unpacked: {error}.") from error
+    return pixels.reshape(*pixels.shape[:2], -1).any(axis=-1)
+
+
+def _opened(source: Any, name: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(source)
+    except Exception as error:  # decoders raise nearly anything over damaged data
+        raise ValueError(f"{name} is no image that can be read.") from error
+    if picture.width * picture.height > _MOST_PIXELS:
+        raise ValueError(
+            f"{name} would unpack to {picture.width}x{picture.height} pixels, more than "
+            f"{_MOST_PIXELS:,}."
+        )
+    return picture
+
+
+def _stated_size(content: Mapping[str, Any], name: str) -> tuple[int, int] | None:
+    sizes = content.get("imageHeight"), content.get("imageWidth")
+    if None in sizes:
+        return None
+    if not all(isinstance(s, int | float) and s == s and s >= 1 and s == int(s) for s in sizes):
+        raise ValueError(
+            f"{name}: `imageHeight` and `imageWidth` must be whole numbers of at least 1. "
+            f"Received: {sizes[0]!r} and {sizes[1]!r}."
+        )
+    return int(sizes[0]), int(sizes[1])  # type: ignore[arg-type]
+
+
+def _size(picture: Image.Image) -> tuple[int, int]:
+    with picture:
+        return picture.height, picture.width
