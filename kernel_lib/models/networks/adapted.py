@@ -23,46 +23,34 @@ _INCEPTION_SIZE = 139
 
 def densenet121(input_shape: Shape, num_classes: int) -> keras.Model:
     """DenseNet-121, for small images with a 3x3 stem of stride 1."""
-    no_pool = {
-        "zero_padding2d_1": {"padding": 0},
-        "pool1": {"pool_size": 1, "strides": 1},
-    }
-    stem = {
-        "zero_padding2d": {"padding": 1},
-        "conv1_conv": {"kernel_size": 3, "strides": 1},
-    }
-    changes = ({}, no_pool, no_pool | stem)[dropped_halvings(input_shape)]
-    return _adapted(
-        keras.applications.DenseNet121, "densenet121", input_shape, num_classes, changes
+    original = _at_full_size(keras.applications.DenseNet121, input_shape, num_classes)
+    stem_pad, pool_pad = (
+        layer.name for layer in original.layers if isinstance(layer, layers.ZeroPadding2D)
     )
+    no_pool = {pool_pad: {"padding": 0}, "pool1": {"pool_size": 1, "strides": 1}}
+    stem = {stem_pad: {"padding": 1}, "conv1_conv": {"kernel_size": 3, "strides": 1}}
+    changes = ({}, no_pool, no_pool | stem)[dropped_halvings(input_shape)]
+    return _changed(original, changes, "densenet121", keras.Input(input_shape))
 
 
 def mobilenet_v2(input_shape: Shape, num_classes: int) -> keras.Model:
     """MobileNet V2, for small images with a stem and, if need be, a first block of stride 1."""
+    original = _at_full_size(keras.applications.MobileNetV2, input_shape, num_classes)
     stem = {"Conv1": {"strides": 1}}
-    block = {
-        "block_1_pad": {"padding": 1},
-        "block_1_depthwise": {"strides": 1},
-    }
+    block = {"block_1_pad": {"padding": 1}, "block_1_depthwise": {"strides": 1}}
     changes = ({}, stem, stem | block)[dropped_halvings(input_shape)]
-    return _adapted(
-        keras.applications.MobileNetV2, "mobilenet_v2", input_shape, num_classes, changes
-    )
+    return _changed(original, changes, "mobilenet_v2", keras.Input(input_shape))
 
 
 def efficientnet_v2(input_shape: Shape, num_classes: int) -> keras.Model:
     """EfficientNet V2-S, for small images with a stem and a second block of stride 1."""
+    original = _at_full_size(
+        keras.applications.EfficientNetV2S, input_shape, num_classes, include_preprocessing=False
+    )
     stem = {"stem_conv": {"strides": 1}}
     block = {"block2a_expand_conv": {"strides": 1}}
     changes = ({}, stem, stem | block)[dropped_halvings(input_shape)]
-    return _adapted(
-        keras.applications.EfficientNetV2S,
-        "efficientnet_v2",
-        input_shape,
-        num_classes,
-        changes,
-        include_preprocessing=False,
-    )
+    return _changed(original, changes, "efficientnet_v2", keras.Input(input_shape))
 
 
 def inception_v3(input_shape: Shape, num_classes: int) -> keras.Model:
@@ -85,21 +73,17 @@ def inception_v3(input_shape: Shape, num_classes: int) -> keras.Model:
     return _changed(original, scaled, "inception_v3", inputs)
 
 
-def _adapted(
-    maker: Callable[..., keras.Model],
-    name: str,
-    input_shape: Shape,
-    num_classes: int,
-    changes: Changes,
-    **options: Any,
+def _at_full_size(
+    maker: Callable[..., keras.Model], input_shape: Shape, num_classes: int, **options: Any
 ) -> keras.Model:
-    # Paddings are reckoned from the map sizes behind the stem. With the halvings left out, those
-    # are the sizes that the unchanged network has for an image so much larger.
-    scale = 2 ** dropped_halvings(input_shape)
+    """Build a network for images so much larger that all its halvings fit.
+
+    Paddings are reckoned from the map sizes behind the stem: with the halvings left out, a small
+    image has just the sizes there that the larger one has in the unchanged network.
+    """
     height, width, channels = input_shape
-    larger = (scale * height, scale * width, channels)
-    original = _original(maker, larger, num_classes, **options)
-    return _changed(original, changes, name, keras.Input(input_shape))
+    scale = 2 ** dropped_halvings(input_shape)
+    return _original(maker, (scale * height, scale * width, channels), num_classes, **options)
 
 
 def _original(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import layers
 
@@ -44,12 +46,14 @@ def depthwise_bn(
     x: keras.KerasTensor, size: int, name: str, *, stride: int = 1, activation: str | None = None
 ) -> keras.KerasTensor:
     """One filter a channel, without bias, then batch normalisation."""
+    # Keras would count all channels as inputs of each filter, and start far too small.
+    initializer = keras.initializers.RandomNormal(stddev=math.sqrt(2) / size)
     x = layers.DepthwiseConv2D(
         size,
         stride,
         padding="same",
         use_bias=False,
-        depthwise_initializer="he_normal",
+        depthwise_initializer=initializer,
         name=f"{name}_conv",
     )(x)
     return normalize(x, name, activation)

@@ -117,10 +117,11 @@ def build(
     name = _known_name(name)
     input_shape = _check_shape(input_shape)
     check_count("num_classes", num_classes, low=2)
-    maker, preprocessing = _maker(name, input_shape, num_classes, weights)
+    pretrained = weights == "imagenet"
+    maker, preprocessing = find_builder(name, input_shape, num_classes, pretrained)
     with seeded(seed):
-        model = _in_fresh_names(maker)
-    if weights is not None and weights != "imagenet":
+        model = in_fresh_names(maker)
+    if weights is not None and not pretrained:
         load_weights(model, weights)
     return Classifier(model, preprocessing=preprocessing, head="logits", name=name)
 
@@ -141,20 +142,19 @@ def _check_shape(input_shape: tuple[int, int, int]) -> tuple[int, int, int]:
     return tuple(check_count("input_shape", size) for size in shape)
 
 
-def _maker(
-    name: str, input_shape: tuple[int, int, int], num_classes: int, weights: object
+def find_builder(
+    name: str, input_shape: tuple[int, int, int], num_classes: int, pretrained: bool = False
 ) -> tuple[Callable[[], keras.Model], str]:
-    """Return what builds the network, and the preprocessing it expects."""
+    """Return a function that builds the network, and the name of the preprocessing it expects."""
     if name in _APPLICATIONS:
         from kernel_lib.models.networks.applications import application, preprocessing_for
 
-        pretrained = weights == "imagenet"
         maker = partial(application, name, input_shape, num_classes, pretrained=pretrained)
         return maker, preprocessing_for(name, _APPLICATIONS[name], input_shape[-1])
     entry = _NETWORKS[name]
-    if weights == "imagenet":
+    if pretrained:
         raise ValueError(
-            f"There are ImageNet weights for the networks of keras.applications only. "
+            "There are ImageNet weights for the networks of keras.applications only. "
             f"Received: name={name!r}, weights='imagenet'."
         )
     if min(input_shape[:2]) < entry.min_size:
@@ -181,9 +181,9 @@ def seeded(seed: int) -> Iterator[None]:
         random.setstate(state)
 
 
-def _in_fresh_names(maker: Callable[[], keras.Model]) -> keras.Model:
-    # Keras numbers unnamed layers with a counter for each thread. In a new thread it starts at
-    # zero, so a network has the same layer names whatever was built before.
+def in_fresh_names(maker: Callable[[], keras.Model]) -> keras.Model:
+    """Build a network whose unnamed layers are numbered from zero, whatever was built before."""
+    # Keras has a counter for each thread; that of a new thread starts at zero.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(maker).result()
 
