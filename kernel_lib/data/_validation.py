@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-UNLABELLED = ("unlabelled",)  # the one class of images that have no labels at all
-
 from kernel_lib.data.splits import SPLIT_NAMES
+
+UNLABELLED = ("unlabelled",)  # the one class of images that have no labels at all
 
 
 def image_array(images: object) -> np.ndarray:
@@ -72,7 +72,7 @@ def class_name_tuple(name: str, names: Sequence[str], labels: np.ndarray) -> tup
             f"`{name}` names {len(names)} classes, so labels must lie in 0..{len(names) - 1}. "
             f"Received: a label of {highest}."
         )
-    if len(names) < 2:
+    if len(names) < 2 and names != UNLABELLED:
         raise ValueError(
             f"`{name}` must name at least two classes. Received: {names}. If the labels hold only "
             "one class of several, give the names of all."

@@ -68,6 +68,7 @@ def _draw(pen: ImageDraw.ImageDraw, shape: Shape, line_width: int, point_radius:
 
 def _disc(pen: ImageDraw.ImageDraw, middle: tuple[float, float], radius: float) -> None:
     x, y = middle
+    pen.point((math.floor(x), math.floor(y)), fill=1)  # a disc without a radius is its middle
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=1, outline=1)
 
 

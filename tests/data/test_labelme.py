@@ -63,7 +63,9 @@ def test_oblique_polygons_lie_within_one_outline_of_scikit_image():
     assert mask.sum() - expected.sum() <= perimeter
 
 
-@pytest.mark.parametrize("points", [[[10, 20], [30, 25]], [[30, 25], [10, 20]], [[10, 25], [30, 20]]])
+@pytest.mark.parametrize(
+    "points", [[[10, 20], [30, 25]], [[30, 25], [10, 20]], [[10, 25], [30, 20]]]
+)
 def test_rectangles_take_their_corners_in_any_order(points):
     mask = labelme_mask(annotation(shape(points, "rectangle")))
     assert mask.sum() == 21 * 6
@@ -164,7 +166,9 @@ def test_groups_make_instances():
 
 def test_polarity_says_what_was_outlined():
     square = annotation(shape([[10, 10], [29, 29]], "rectangle"))
-    np.testing.assert_array_equal(labelme_mask(square, polarity="background"), ~labelme_mask(square))
+    np.testing.assert_array_equal(
+        labelme_mask(square, polarity="background"), ~labelme_mask(square)
+    )
 
 
 # --- sizes ---------------------------------------------------------------------------------------
@@ -208,7 +212,9 @@ def test_every_version_of_the_format_is_read(version, tmp_path):
 
 
 def test_the_size_is_read_off_the_embedded_image_where_it_is_not_said():
-    content = labelme_content([shape([[1, 1], [3, 2]], "rectangle")], 20, 30, image=np.zeros((20, 30)))
+    content = labelme_content(
+        [shape([[1, 1], [3, 2]], "rectangle")], 20, 30, image=np.zeros((20, 30))
+    )
     content |= {"imageHeight": None, "imageWidth": None}
     assert labelme_mask(content).shape == (20, 30)
 
@@ -303,7 +309,9 @@ def test_a_bomb_is_not_unpacked():
 
     header = (60_000).to_bytes(4, "big") * 2 + bytes([1, 0, 0, 0, 0])
     packed = zlib.compress(bytes(10**6))
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    bomb = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
     data = base64.b64encode(bomb).decode()
     with pytest.raises(ValueError, match="would unpack to 60000x60000|no image that can be read"):
         labelme_mask(annotation(GOOD, imageData=data))
