@@ -1,0 +1,121 @@
+"""How sure a cell or a score is: Wilson intervals, resampling, permutations, Holm's correction.
+
+Symbols: R runs (seeds), I rows, J columns, N test images.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import stats
+
+from kernel_lib._random import random_stream
+
+
+def wilson_interval(
+    share: np.ndarray | float, count: np.ndarray | int, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of a share of `count` independent trials (Wilson 1927).
+
+    Args:
+        share: observed shares in [0, 1], any shape.
+        count: number of trials, a shape that fits.
+        level: coverage.
+
+    Returns:
+        Lower and upper ends, within [0, 1].
+
+    Example:
+        >>> low, high = wilson_interval(0.2283, 1260)
+        >>> round(float(low), 4), round(float(high), 4)
+        (0.206, 0.2523)
+    """
+    share, count = np.asarray(share, np.float64), np.asarray(count, np.float64)
+    z = stats.norm.ppf((1 + level) / 2)
+    middle = share + z**2 / (2 * count)
+    spread = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    scale = 1 + z**2 / count
+    return np.clip((middle - spread) / scale, 0, 1), np.clip((middle + spread) / scale, 0, 1)
+
+
+def resampled_accuracy(hits: np.ndarray, num_resamples: int = 1000, seed: int = 0) -> np.ndarray:
+    """Accuracies of resampled test sets and runs: runs first, then images, the same for all cells.
+
+    Args:
+        hits: (R, I, J, N) 1 where right, 0 where wrong, NaN where the label is missing.
+        num_resamples: B.
+        seed: the same seed, number of runs and number of images give the same draws, so that two
+            models tested on the same images are resampled together.
+
+    Returns:
+        (B, I, J) float64.
+    """
+    num_runs, num_rows, num_columns, num_images = hits.shape
+    runs = _draws(num_runs, num_resamples, seed, 1)
+    images = _draws(num_images, num_resamples, seed, 2)
+    known = np.isfinite(hits)
+    flat = (num_runs * num_rows * num_columns, num_images)
+    right = np.where(known, hits, 0).astype(np.float32).reshape(flat) @ images.T
+    shape = (num_runs, num_rows, num_columns, num_resamples)
+    if known.all():
+        count = np.full(shape, images.sum(axis=1))
+    else:
+        count = (known.astype(np.float32).reshape(flat) @ images.T).reshape(shape)
+    weights = runs.T[:, None, None, :]  # (R, 1, 1, B)
+    accuracy = right.reshape(shape) / np.maximum(count, 1)
+    return np.moveaxis((accuracy * weights).sum(axis=0) / num_runs, -1, 0).astype(np.float64)
+
+
+def permutation_p_values(
+    predictions: np.ndarray,
+    labels: np.ndarray,
+    strata: np.ndarray,
+    num_permutations: int = 999,
+    seed: int = 0,
+) -> np.ndarray:
+    """How often permuted test labels are predicted as well as the true ones.
+
+    Labels are permuted among images of the same stratum. With the primary task as strata, the
+    null hypothesis is that beyond the primary label the predictions say nothing about the target;
+    the test is then exact, whatever the probe, because it was fitted on other images.
+
+    Args:
+        predictions: (num_probes, N) class ids.
+        labels: (N,) class ids.
+        strata: (N,) group ids.
+        num_permutations: B.
+        seed: of the permutations.
+
+    Returns:
+        (num_probes,) p-values, at least 1 / (B + 1).
+    """
+    random = random_stream([seed, 0x9E2])
+    order = np.argsort(strata, kind="stable")
+    labels, predictions = labels[order], predictions[:, order]
+    groups = strata[order].astype(np.float64)
+    truth = (predictions == labels).sum(axis=1)
+    at_least = np.zeros(len(predictions), np.int64)
+    for _ in range(num_permutations):
+        # Random numbers below 1 on top of the group numbers shuffle within the groups alone.
+        shuffled = labels[np.argsort(groups + random.random(len(labels)))]
+        at_least += (predictions == shuffled).sum(axis=1) >= truth
+    return (1 + at_least) / (1 + num_permutations)
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Holm's step-down correction of p-values of any shape (Holm 1979)."""
+    flat = np.asarray(p_values, np.float64).ravel()
+    order = np.argsort(flat)
+    stepped = flat[order] * np.arange(len(flat), 0, -1)
+    corrected = np.empty_like(flat)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(stepped))
+    return corrected.reshape(np.shape(p_values))
+
+
+@lru_cache(maxsize=8)
+def _draws(number: int, num_resamples: int, seed: int, word: int) -> np.ndarray:
+    """How often each resample draws each of `number` things, (B, number) float32."""
+    random = random_stream([seed, word, number])
+    even = np.full(number, 1 / number)
+    return random.multinomial(number, even, num_resamples).astype(np.float32)
