@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from kernel_lib.data.labelme_file import Shape
 from kernel_lib.data.labelme_image import decoded_mask
-
-_MOST_CACHED_SIZES = 64
 
 
 def draw_shapes(
@@ -105,22 +102,23 @@ def area_average(masks: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         float32 (..., height, width), the covered share of each new pixel.
     """
-    masks = np.asarray(masks, np.float32)
-    if masks.shape[-2:] == (height, width):
-        return masks
-    rows = _overlaps(masks.shape[-2], height)
-    columns = _overlaps(masks.shape[-1], width)
-    return rows @ masks @ columns.T
+    masks = np.asarray(masks)
+    if masks.shape[-2:] != (height, width):
+        masks = _averaged(_averaged(masks, height, -2), width, -1)
+    return masks.astype(np.float32)
 
 
-@lru_cache(maxsize=_MOST_CACHED_SIZES)
-def _overlaps(old: int, new: int) -> np.ndarray:
-    """Share of each new pixel that each old pixel covers, (new, old) float32; rows sum to 1."""
-    edges_old = np.arange(old + 1) / old
-    edges_new = np.arange(new + 1) / new
-    low = np.maximum(edges_new[:-1, None], edges_old[None, :-1])
-    high = np.minimum(edges_new[1:, None], edges_old[None, 1:])
-    shares = np.clip(high - low, 0, None) * new
-    shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
-    shares.setflags(write=False)
-    return shares
+def _averaged(values: np.ndarray, new: int, axis: int) -> np.ndarray:
+    """Average along one axis: differences of the running total at the new pixels' edges."""
+    old = values.shape[axis]
+    if old == new:
+        return values
+    edges = np.arange(new + 1) * (old / new)
+    whole = np.minimum(edges.astype(int), old - 1)
+    counted = np.int32 if values.dtype == bool else np.float64
+    before = np.cumsum(values, axis, dtype=counted) - values  # total left of each old pixel
+    shape = [1] * values.ndim
+    shape[axis] = new + 1
+    part = (edges - whole).reshape(shape)
+    totals = before.take(whole, axis) + part * values.take(whole, axis)
+    return np.diff(totals, axis=axis) * (new / old)
