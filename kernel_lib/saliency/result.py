@@ -149,7 +149,7 @@ def _similarity_table(
                     {
                         "step": k,
                         "label": step.label,
-                        "level": step.level,
+                        "level": np.nan if step.level is None else step.level,
                         "method": method.name,
                         "metric": metric.name,
                         "mean": mean[k, m, q],

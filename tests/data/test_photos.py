@@ -23,7 +23,9 @@ def test_a_folder_of_photos(folder):
     assert images.image_shape == (16, 16, 3)
     assert len(images) == len(images.test) == 3
     assert images.class_names == ("unlabelled",)
-    np.testing.assert_allclose(images.images.mean(axis=(1, 2, 3)), np.array([60, 120, 180]) / 255)
+    np.testing.assert_allclose(
+        images.images.mean(axis=(1, 2, 3)), np.array([60, 120, 180]) / 255, rtol=1e-6
+    )
 
 
 def test_one_photo(folder):

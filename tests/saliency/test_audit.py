@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from keras import layers
 from scipy import stats
-from weight_bytes import contents
 
 import kernel_lib.saliency as saliency
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network import blocks, restored_weights
 from kernel_lib.saliency import Options, experiments
 from kernel_lib.saliency.experiments import Redraw
+from weight_bytes import contents
 
 QUICK = {
     "methods": ["gradient", "smoothgrad", "guided_backprop", "gradcam"],

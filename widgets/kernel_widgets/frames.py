@@ -6,7 +6,7 @@ Frames are a plain dictionary, so that any experiment can make them. Step 0 is t
 field              meaning
 =================  ==============================================================================
 schema             1
-test               "cascade", "independent", "noise" or "labels"
+test               a name of `TESTS`
 title, axis        what was tested; what the slider runs along
 blocks             names of the network's blocks, from input to output
 steps              {label, sentence, changed, accuracy, logit_correlation}; `changed` holds every
@@ -35,7 +35,7 @@ import numpy as np
 
 from kernel_lib._checks import check_choice, check_number
 
-TESTS = ("cascade", "independent", "noise", "labels")
+TESTS = ("cascade", "smooth", "independent", "full", "noise", "labels", "random_logit")
 VIEWS = ("absolute", "signed")
 STATUSES = ("pass", "warning", "fail", "undetermined")
 
@@ -75,7 +75,7 @@ def check_frames(frames: Mapping[str, Any]) -> dict[str, Any]:
         )
     if _field(frames, "schema") != 1:
         raise ValueError(f"`frames['schema']` must be 1. Received: {frames['schema']!r}.")
-    checked = {name: _check_list(frames, name) for name in _LISTS}
+    checked: dict[str, Any] = {name: _check_list(frames, name) for name in _LISTS}
     checked |= {
         "schema": 1,
         "test": check_choice("test", _field(frames, "test"), TESTS),
