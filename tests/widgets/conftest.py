@@ -1,4 +1,4 @@
-"""Find the helpers beside these tests and the widgets of this checkout."""
+"""Find the modules beside these tests and the widgets of this checkout."""
 
 from __future__ import annotations
 

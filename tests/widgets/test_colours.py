@@ -34,7 +34,7 @@ PAPERS = {"light": "#ffffff", "dark": "#212121"}
 def colours(scheme: str) -> np.ndarray:
     """The first eight method colours of a scheme, as linear RGB."""
     pairs = re.findall(
-        r"kc-colour-\d \{ --kc-colour: light-dark\((#\w+), (#\w+)\)", str(CascadeStepper._css)
+        r"kc-colour-\d \{\s*--kc-colour: light-dark\((#\w+), (#\w+)\)", str(CascadeStepper._css)
     )
     return np.array([linear(pair[scheme == "dark"]) for pair in pairs[:8]])
 

@@ -13,55 +13,85 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const TESTS = {
   cascade: {
-    tab: "Cascade", state: "random", icon: "dice", verb: "randomised",
+    tab: "Cascade",
+    state: "random",
+    icon: "dice",
+    verb: "randomised",
     lead: "Destroy the network block by block. Which maps do not notice?",
   },
   independent: {
-    tab: "Independent", state: "random", icon: "dice", verb: "randomised",
+    tab: "Independent",
+    state: "random",
+    icon: "dice",
+    verb: "randomised",
     lead: "Destroy one block at a time. Which maps do not notice?",
   },
   noise: {
-    tab: "Noise", state: "noisy", icon: "wave", verb: "",
+    tab: "Noise",
+    state: "noisy",
+    icon: "wave",
+    verb: "",
     lead: "Add noise to the weights. Which maps change as much as the network does?",
   },
   labels: {
-    tab: "Labels", state: "taught random labels", icon: "shuffle", verb: "",
+    tab: "Labels",
+    state: "taught random labels",
+    icon: "shuffle",
+    verb: "",
     lead: "A second network learned random labels. Which maps look the same?",
   },
 };
 
 // The same stops as in palettes.py.
 const MAGMA = [
-  "#000004", "#1d1147", "#51127c", "#832681", "#b73779", "#e75263", "#fc8961", "#fec488",
+  "#000004",
+  "#1d1147",
+  "#51127c",
+  "#832681",
+  "#b73779",
+  "#e75263",
+  "#fc8961",
+  "#fec488",
   "#fcfdbf",
 ];
 const DIVERGING = ["#0a3f78", "#3f84c4", "#a9cdea", "#f7f7f5", "#f8c48e", "#dd7a22", "#8a3200"];
 
 const ICONS = {
-  dice: "M3 1h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2H3a2 2 0 0 1-2-2V3a2 2 0 0 1 2-2zm0 1.5v11h10v-11z" +
+  dice:
+    "M3 1h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2H3a2 2 0 0 1-2-2V3a2 2 0 0 1 2-2zm0 1.5v11h10v-11z" +
     "M4 4h2.4v2.4H4zM9.6 4H12v2.4H9.6zM6.8 6.8h2.4v2.4H6.8zM4 9.6h2.4V12H4zM9.6 9.6H12V12H9.6z",
-  wave: "M1 8c1.2-6 3-6 4.4-1 .9 3.4 1.6 3.4 2.6 0C9.4 2 11.6 2 15 8l-1.4.8" +
+  wave:
+    "M1 8c1.2-6 3-6 4.4-1 .9 3.4 1.6 3.4 2.6 0C9.4 2 11.6 2 15 8l-1.4.8" +
     "C11 4 10.4 4 9.4 7.6c-1.4 5-4 5-5.4 0C3.4 5.6 3 6 2.5 8.5z",
-  shuffle: "M10.5 2L14.5 5l-4 3V6H9L5.5 11H1V9.5h3.7L8.2 4.5h2.3zM1 4.5h3.8l1 1.5" +
+  shuffle:
+    "M10.5 2L14.5 5l-4 3V6H9L5.5 11H1V9.5h3.7L8.2 4.5h2.3zM1 4.5h3.8l1 1.5" +
     "-.9 1.2L4 6H1zM10.5 9.5V8l4 3-4 3v-2H8.2L7 10.3l.9-1.3.9 1z",
   play: "M4 2.5v11l9-5.5z",
   pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
   previous: "M10.5 2.5L5 8l5.5 5.5 1.2-1.2L7.4 8l4.3-4.3z",
   next: "M5.5 2.5L4.3 3.7 8.6 8l-4.3 4.3 1.2 1.2L11 8z",
   save: "M7.2 1.5h1.6v6.7l2.5-2.5 1.1 1.1L8 11.2 3.6 6.8l1.1-1.1 2.5 2.5zM2.5 12.9h11v1.6h-11z",
-  eye: "M8 3c3.4 0 6 2.3 7.2 5-1.2 2.7-3.8 5-7.2 5S2 10.7.8 8C2 5.3 4.6 3 8 3zm0 1.5" +
+  eye:
+    "M8 3c3.4 0 6 2.3 7.2 5-1.2 2.7-3.8 5-7.2 5S2 10.7.8 8C2 5.3 4.6 3 8 3zm0 1.5" +
     "C5.5 4.5 3.5 6 2.5 8c1 2 3 3.5 5.5 3.5S12.5 10 13.5 8c-1-2-3-3.5-5.5-3.5zm0 1.3" +
     "a2.2 2.2 0 1 1 0 4.4 2.2 2.2 0 0 1 0-4.4z",
   pass: "M6.3 12.6L1.9 8.2l1.3-1.3 3.1 3.1 6.5-6.6 1.3 1.3z",
   warning: "M8 1.5L15.3 14H.7zM7.2 6v4h1.6V6zm0 5v1.5h1.6V11z",
-  fail: "M3.5 2.2L8 6.7l4.5-4.5 1.3 1.3L9.3 8l4.5 4.5-1.3 1.3L8 9.3l-4.5 4.5-1.3-1.3" +
+  fail:
+    "M3.5 2.2L8 6.7l4.5-4.5 1.3 1.3L9.3 8l4.5 4.5-1.3 1.3L8 9.3l-4.5 4.5-1.3-1.3" +
     "L6.7 8 2.2 3.5z",
   undetermined: "M2 7.2h12v1.6H2z",
 };
 
 const FLAGS = {
-  "x input": { sign: "×", words: "multiplied by the input, so the input shows whatever the weights" },
-  stochastic: { sign: "≈", words: "uses random noise; its dashed line is the method against itself" },
+  "x input": {
+    sign: "×",
+    words: "multiplied by the input, so the input shows whatever the weights",
+  },
+  stochastic: {
+    sign: "≈",
+    words: "uses random noise; its dashed line is the method against itself",
+  },
   control: { sign: "", words: "a control that does not look at the network as a method should" },
 };
 
@@ -80,7 +110,7 @@ const KEYS = [
   ["?", "this list"],
 ];
 
-// ---------------------------------------------------------------- small helpers
+// ---------------------------------------------------------------- small tools
 
 function h(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
@@ -93,7 +123,8 @@ function s(tag, attributes = {}, ...children) {
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== false)
+      node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children.flat().filter((child) => child !== null));
   return node;
@@ -189,7 +220,14 @@ function readTabs(model) {
 // ---------------------------------------------------------------- state
 
 const FIRST_STATE = {
-  tab: 0, step: 0, seed: 0, image: 0, view: "absolute", metric: "", focus: "", playing: false,
+  tab: 0,
+  step: 0,
+  seed: 0,
+  image: 0,
+  view: "absolute",
+  metric: "",
+  focus: "",
+  playing: false,
 };
 const STATE_NAMES = Object.keys(FIRST_STATE);
 
@@ -303,25 +341,34 @@ function similarityOf(app, method, image) {
 
 // ---------------------------------------------------------------- colours and pictures
 
-function palette(stops, zero = null) {
+const OPAQUE = () => 255;
+
+/** A colour for each of the 256 levels of a map, packed as the four bytes of a pixel. */
+function palette(stops, position, alpha = OPAQUE) {
   const colours = stops.map((stop) => [1, 3, 5].map((i) => parseInt(stop.slice(i, i + 2), 16)));
-  const middle = (stops.length - 1) / 2;
-  const table = new Uint8ClampedArray(256 * 3);
+  const bytes = new Uint8ClampedArray(256 * 4);
   for (let level = 0; level < 256; level += 1) {
-    const even = (level / 255) * 2 * middle;
-    const signed = middle + ((level - zero) / zero) * middle;
-    const position = clamp(zero === null ? even : signed, 0, stops.length - 1);
-    const left = Math.min(Math.floor(position), stops.length - 2);
-    const share = position - left;
-    for (let channel = 0; channel < 3; channel += 1) {
+    const place = clamp(position(level), 0, 1) * (stops.length - 1);
+    const left = Math.min(Math.floor(place), stops.length - 2);
+    const mixed = [0, 1, 2].map((channel) => {
       const [from, to] = [colours[left][channel], colours[left + 1][channel]];
-      table[3 * level + channel] = Math.round(from + share * (to - from));
-    }
+      return from + (place - left) * (to - from);
+    });
+    bytes.set([...mixed, alpha(level)], 4 * level);
   }
-  return table;
+  return new Uint32Array(bytes.buffer);
 }
 
-const PALETTES = { absolute: palette(MAGMA), signed: palette(DIVERGING, 127) };
+const PALETTES = {
+  absolute: palette(MAGMA, (level) => level / 255),
+  signed: palette(DIVERGING, (level) => level / 254), // 127, zero, lies in the middle
+  // Over an input: only the bright colours, and the weaker the map the clearer.
+  overlay: palette(
+    MAGMA,
+    (level) => 0.45 + (0.55 * level) / 255,
+    (level) => 255 * (level / 255) ** 0.8,
+  ),
+};
 
 function newCanvas({ width, height }, attributes = {}) {
   return h("canvas", { width, height, ...attributes });
@@ -362,26 +409,14 @@ function paintGround(tab, rgb) {
 }
 
 function paintLevels(tab, view, levels) {
+  const canvas = newCanvas(tab.size);
+  const context = canvas.getContext("2d");
+  const picture = context.createImageData(canvas.width, canvas.height);
+  const pixels = new Uint32Array(picture.data.buffer);
   const table = PALETTES[view];
-  return paintPixels(tab.size, (data, to, pixel) => {
-    const from = 3 * levels[pixel];
-    data[to] = table[from];
-    data[to + 1] = table[from + 1];
-    data[to + 2] = table[from + 2];
-    data[to + 3] = 255;
-  });
-}
-
-function paintGlow(tab, levels) {
-  const table = PALETTES.absolute;
-  return paintPixels(tab.size, (data, to, pixel) => {
-    const share = levels[pixel] / 255;
-    const from = 3 * Math.round(255 * (0.45 + 0.55 * share));
-    data[to] = table[from];
-    data[to + 1] = table[from + 1];
-    data[to + 2] = table[from + 2];
-    data[to + 3] = Math.round(255 * share ** 0.8);
-  });
+  for (let pixel = 0; pixel < levels.length; pixel += 1) pixels[pixel] = table[levels[pixel]];
+  context.putImageData(picture, 0, 0);
+  return canvas;
 }
 
 function pictureSize(tab, view) {
@@ -397,7 +432,8 @@ function paintMap(tab, view, { seed, step, method, image }) {
   const context = canvas.getContext("2d");
   const area = [0, 0, canvas.width, canvas.height];
   context.drawImage(groundOf(tab, image), ...area);
-  context.drawImage(paintGlow(tab, tab.map("absolute", seed, step, method, image)), ...area);
+  const levels = tab.map("absolute", seed, step, method, image);
+  context.drawImage(paintLevels(tab, "overlay", levels), ...area);
   return canvas;
 }
 
@@ -467,8 +503,15 @@ function buildPage(app) {
   app.blinking = false;
   const made = Object.fromEntries(
     Object.entries({
-      header: headerPart, strip: stripPart, slider: sliderPart, toolbar: toolbarPart,
-      grid: gridPart, curves: curvesPart, verdicts: verdictsPart, film: filmPart, live: livePart,
+      header: headerPart,
+      strip: stripPart,
+      slider: sliderPart,
+      toolbar: toolbarPart,
+      grid: gridPart,
+      curves: curvesPart,
+      verdicts: verdictsPart,
+      film: filmPart,
+      live: livePart,
     }).map(([name, make]) => [name, make(app)]),
   );
   app.parts = Object.values(made);
@@ -573,54 +616,27 @@ function blink(app, target) {
 // ---------------------------------------------------------------- header
 
 function headerPart(app) {
-  const { tab } = app;
-  const sentences = tab.steps.map((step, index) =>
-    h(
-      "p",
-      { class: "kc-sentence" },
-      h("span", { class: "kc-count" }, `step ${index} of ${tab.last}`),
-      step.sentence,
-    ),
-  );
+  const { test, steps } = app.tab;
+  const sentences = steps.map((_, step) => sentenceOf(app.tab, step));
   const readouts = [
-    readout("accuracy", tab.steps.map((step) => step.accuracy), percent),
-    readout("logit correlation", tab.steps.map((step) => step.logit_correlation), decimal),
+    readout("accuracy", column(steps, "accuracy"), percent),
+    readout("logit correlation", column(steps, "logit_correlation"), decimal),
   ].filter(Boolean);
-  const node = h(
-    "header",
-    { class: "kc-header" },
-    h(
-      "div",
-      { class: "kc-topline" },
-      h("span", { class: "kc-title" }, tab.title),
-      tabBar(app),
-      h(
-        "span",
-        { class: "kc-tools" },
-        iconButton("save", "Picture", "Save this view as a PNG picture", () => trySavePicture(app)),
-        h(
-          "button",
-          { class: "kc-button", "aria-haspopup": "dialog", title: "Keys (?)",
-            onclick: () => openHelp(app) },
-          h("kbd", {}, "?"),
-          "Keys",
-        ),
-      ),
-    ),
-    h(
-      "div",
-      { class: "kc-headline" },
-      h(
-        "div",
-        { class: "kc-words" },
-        h("h2", { class: "kc-lead" }, TESTS[tab.test].lead),
-        h("div", { class: "kc-sentences" }, ...sentences),
-      ),
-      h("div", { class: "kc-readouts" }, readouts.map((each) => each.node)),
-    ),
+  const numbers = readouts.map((each) => each.node);
+  const words = h(
+    "div",
+    { class: "kc-words" },
+    h("h2", { class: "kc-lead" }, TESTS[test].lead),
+    h("div", { class: "kc-sentences" }, ...sentences),
+  );
+  const headline = h(
+    "div",
+    { class: "kc-headline" },
+    words,
+    h("div", { class: "kc-readouts" }, ...numbers),
   );
   return {
-    node,
+    node: h("header", { class: "kc-header" }, topLine(app), headline),
     refresh({ step }) {
       sentences.forEach((each, index) => each.classList.toggle("kc-current", index === step));
       readouts.forEach((each) => each.show(step));
@@ -628,9 +644,29 @@ function headerPart(app) {
   };
 }
 
+const column = (records, name) => records.map((record) => record[name]);
+
+function sentenceOf({ steps, last }, step) {
+  const count = h("span", { class: "kc-count" }, `step ${step} of ${last}`);
+  return h("p", { class: "kc-sentence" }, count, steps[step].sentence);
+}
+
+function topLine(app) {
+  const keys = { class: "kc-button", "aria-haspopup": "dialog", title: "Keys (?)" };
+  const save = () => trySavePicture(app);
+  const tools = h(
+    "span",
+    { class: "kc-tools" },
+    iconButton("save", "Picture", "Save this view as a PNG picture", save),
+    h("button", { ...keys, onclick: () => openHelp(app) }, h("kbd", {}, "?"), "Keys"),
+  );
+  const title = h("span", { class: "kc-title" }, app.tab.title);
+  return h("div", { class: "kc-topline" }, title, tabBar(app), tools);
+}
+
 function readout(name, values, format) {
   if (values[0] === null) return null;
-  const number = h("output", { class: "kc-number" });
+  const number = h("span", { class: "kc-number" });
   const bar = h("span", { class: "kc-meter-now" });
   const was = h("span", { class: "kc-meter-was", style: `left: ${100 * values[0]}%` });
   const node = h(
@@ -776,7 +812,9 @@ function sliderPart(app) {
       "aria-valuemax": tab.last,
     },
     h("span", { class: "kc-rail" }, done),
-    range(tab.last + 1).map((step) => h("i", { class: "kc-notch", style: `left: ${position(step)}` })),
+    range(tab.last + 1).map((step) =>
+      h("i", { class: "kc-notch", style: `left: ${position(step)}` }),
+    ),
     thumb,
   );
   const ticks = tab.steps.map((step, index) => tickButton(app, step, index, position(index)));
@@ -810,7 +848,10 @@ function tickButton(app, step, index, left) {
   return h(
     "button",
     {
-      class: "kc-tick", tabindex: -1, title: step.label, style: `left: ${left}`,
+      class: "kc-tick",
+      tabindex: -1,
+      title: step.label,
+      style: `left: ${left}`,
       onclick: () => goTo(app, index),
     },
     h("span", { class: "kc-tick-name" }, step.label),
@@ -939,7 +980,11 @@ function gridPart(app) {
     "table",
     { class: "kc-grid", style: `--kc-columns: ${tab.methods.length + 1}` },
     h("caption", { class: "kc-spoken" }, "Saliency maps: a row for each image, a column a method"),
-    h("thead", {}, h("tr", {}, h("th", { class: "kc-input-head", scope: "col" }, "input"), ...heads)),
+    h(
+      "thead",
+      {},
+      h("tr", {}, h("th", { class: "kc-input-head", scope: "col" }, "input"), ...heads),
+    ),
     body,
   );
   const pager = pagerBar(app);
@@ -1022,9 +1067,9 @@ function methodHead(app, method, index) {
 
 /** Lets "SmoothGrad" break before its second capital when its column is narrow. */
 function breakable(title) {
-  return title.split(/(?<=[a-z])(?=[A-Z])/).flatMap((part, index) =>
-    index ? [h("wbr"), part] : [part],
-  );
+  return title
+    .split(/(?<=[a-z])(?=[A-Z])/)
+    .flatMap((part, index) => (index ? [h("wbr"), part] : [part]));
 }
 
 function flagSign(flag) {
@@ -1066,17 +1111,12 @@ function imageRow(app, image) {
     h(
       "button",
       {
-        class: "kc-image", title: "Show this image in the curves",
+        class: "kc-image",
+        title: "Show this image in the curves",
         onclick: () => app.update({ image }),
       },
       input,
-      h(
-        "span",
-        { class: "kc-caption" },
-        h("span", { class: "kc-image-label" }, label),
-        " ",
-        says,
-      ),
+      h("span", { class: "kc-caption" }, h("span", { class: "kc-image-label" }, label), " ", says),
     ),
   );
   const node = h("tr", {}, head, ...cells.map((cell) => cell.node));
@@ -1204,7 +1244,10 @@ function thumbnail(app, image) {
   return h(
     "button",
     {
-      class: "kc-thumb-image", tabindex: -1, title: label, "aria-label": `Image ${image + 1}, ${label}`,
+      class: "kc-thumb-image",
+      tabindex: -1,
+      title: label,
+      "aria-label": `Image ${image + 1}, ${label}`,
       onclick: () => app.update({ image }),
     },
     picture,
@@ -1230,9 +1273,9 @@ const NUM_COLOURS = SHAPES.length;
 
 /** A method's colour class and shape. Controls share a grey and have hollow shapes. */
 function look(tab, index) {
-  const alike = tab.methods.slice(0, index).filter(
-    (method) => method.control === tab.methods[index].control,
-  ).length;
+  const alike = tab.methods
+    .slice(0, index)
+    .filter((method) => method.control === tab.methods[index].control).length;
   const shape = SHAPES[alike % NUM_COLOURS];
   if (tab.methods[index].control) return { colour: "kc-colour-control", shape };
   return { colour: `kc-colour-${alike % NUM_COLOURS}`, shape };
@@ -1271,10 +1314,17 @@ function curvesPart(app) {
   }
   app.on("light", () => chart?.show());
   return {
-    node: h("section", { class: "kc-curves", "aria-label": "Similarity curves" }, title, about, holder),
+    node: h(
+      "section",
+      { class: "kc-curves", "aria-label": "Similarity curves" },
+      title,
+      about,
+      holder,
+    ),
     refresh(state, before) {
       title.textContent = tab.metrics[app.metricIndex()].title;
-      const redraw = !before || ["metric", "image", "seed"].some((name) => state[name] !== before[name]);
+      const redraw =
+        !before || ["metric", "image", "seed"].some((name) => state[name] !== before[name]);
       if (redraw) rebuild();
       else chart?.show();
     },
@@ -1292,8 +1342,12 @@ function drawChart(app, width) {
   const node = s(
     "svg",
     {
-      class: "kc-svg", width, height: frame.height, viewBox: `0 0 ${width} ${frame.height}`,
-      role: "img", "aria-label": chartWords(app),
+      class: "kc-svg",
+      width,
+      height: frame.height,
+      viewBox: `0 0 ${width} ${frame.height}`,
+      role: "img",
+      "aria-label": chartWords(app),
     },
     drawAxes(tab, frame),
     drawAccuracy(tab, frame),
@@ -1330,7 +1384,12 @@ function chartFrame(tab, width, measure) {
   const top = 8;
   const bottom = top + Math.max(250, (tab.methods.length + 1) * LABEL_GAP + 10);
   return {
-    width, left, right, top, bottom, slanted,
+    width,
+    left,
+    right,
+    top,
+    bottom,
+    slanted,
     height: bottom + foot,
     x: (step) => left + 6 + ((right - left - 12) * step) / tab.last,
     y: (value) => bottom - ((value - CURVE_LOW) / (CURVE_HIGH - CURVE_LOW)) * (bottom - top),
@@ -1348,17 +1407,26 @@ function hasRoom({ x, slanted }, last, index, current) {
 function drawAxes(tab, frame) {
   const { left, right, bottom, x, y } = frame;
   const lines = [-0.25, 0, 0.25, 0.5, 0.75, 1].map((value) =>
-    s("g", { class: value === 0 ? "kc-zero" : "kc-guide" },
+    s(
+      "g",
+      { class: value === 0 ? "kc-zero" : "kc-guide" },
       s("line", { x1: left, x2: right, y1: y(value), y2: y(value) }),
-      s("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" },
-        value < 0 ? "−0.25" : String(value))),
+      s(
+        "text",
+        { x: left - 6, y: y(value) + 4, "text-anchor": "end" },
+        value < 0 ? "−0.25" : String(value),
+      ),
+    ),
   );
   const names = tab.steps.map((step, index) => {
     const [across, down] = [x(index), bottom + 16];
     const slant = { "text-anchor": "end", transform: `rotate(-45 ${across} ${down})` };
     const flat = { "text-anchor": index === 0 ? "start" : "middle", dx: index === 0 ? -8 : 0 };
-    return s("text", { class: "kc-x-name", x: across, y: down, ...(frame.slanted ? slant : flat) },
-      shorten(step.label, 14));
+    return s(
+      "text",
+      { class: "kc-x-name", x: across, y: down, ...(frame.slanted ? slant : flat) },
+      shorten(step.label, 14),
+    );
   });
   return s("g", {}, ...lines, ...names);
 }
@@ -1387,7 +1455,8 @@ const shownValue = (value) => clamp(value, CURVE_LOW, CURVE_HIGH);
 
 function ribbonPath({ x, y }, lows, highs) {
   const steps = range(lows.length).filter((step) => Number.isFinite(lows[step] + highs[step]));
-  const point = (values) => (step) => `${x(step).toFixed(1)} ${y(shownValue(values[step])).toFixed(1)}`;
+  const point = (values) => (step) =>
+    `${x(step).toFixed(1)} ${y(shownValue(values[step])).toFixed(1)}`;
   const edge = [...steps.map(point(highs)), ...steps.reverse().map(point(lows))];
   return edge.length ? `M${edge.join("L")}z` : "";
 }
@@ -1403,7 +1472,8 @@ function drawSeries(app, frame, method) {
   const metric = app.metricIndex();
   const means = curveValues(app, "mean", method);
   const image = range(tab.last + 1).map((step) =>
-    tab.value(state.seed, step, method, metric, state.image));
+    tab.value(state.seed, step, method, metric, state.image),
+  );
   const ceiling = tab.ceiling(metric, method);
   const { colour, shape } = look(tab, method);
   const points = means.map((value, step) => drawPoint(frame, shape, step, value));
@@ -1451,7 +1521,8 @@ function drawLabels(app, frame, measure) {
   if (withAccuracy) wanted.push(frame.y(accuracies.at(-1)));
   const heights = spreadOut(wanted, frame.top + 6, frame.bottom);
   const methods = tab.methods.map((method, index) =>
-    methodLabel(app, frame, measure, { method, index, from: wanted[index], to: heights[index] }));
+    methodLabel(app, frame, measure, { method, index, from: wanted[index], to: heights[index] }),
+  );
   const extra = withAccuracy
     ? accuracyLabel(frame, wanted.at(-1), heights.at(-1), accuracies)
     : null;
@@ -1459,21 +1530,48 @@ function drawLabels(app, frame, measure) {
     methods.forEach((label, index) => label.show(means[index][app.state.step]));
     extra?.show(app.state.step);
   };
-  return { node: s("g", {}, methods.map((label) => label.node), extra?.node ?? null), show };
+  return {
+    node: s(
+      "g",
+      {},
+      methods.map((label) => label.node),
+      extra?.node ?? null,
+    ),
+    show,
+  };
 }
 
 function methodLabel(app, frame, measure, { method, index, from, to }) {
   const { colour, shape } = look(app.tab, index);
-  const number = s("text", { class: "kc-label-number", x: frame.width - 2, y: to + 4, "text-anchor": "end" });
+  const number = s("text", {
+    class: "kc-label-number",
+    x: frame.width - 2,
+    y: to + 4,
+    "text-anchor": "end",
+  });
   const room = frame.width - frame.right - 30 - 38;
   const node = s(
     "g",
-    { class: `kc-end-label ${colour}`, "data-method": index, onclick: () => toggleFocus(app, method.name),
-      onpointerenter: () => light(app, index) },
+    {
+      class: `kc-end-label ${colour}`,
+      "data-method": index,
+      onclick: () => toggleFocus(app, method.name),
+      onpointerenter: () => light(app, index),
+    },
     s("title", {}, method.title),
-    s("rect", { class: "kc-hit", x: frame.right, y: to - LABEL_GAP / 2, width: frame.width - frame.right, height: LABEL_GAP }),
+    s("rect", {
+      class: "kc-hit",
+      x: frame.right,
+      y: to - LABEL_GAP / 2,
+      width: frame.width - frame.right,
+      height: LABEL_GAP,
+    }),
     s("path", { class: "kc-leader", d: `M${frame.right - 2} ${from}L${frame.right + 12} ${to}` }),
-    s("g", { class: "kc-point", transform: `translate(${frame.right + 19} ${to})` }, s("path", { d: shape })),
+    s(
+      "g",
+      { class: "kc-point", transform: `translate(${frame.right + 19} ${to})` },
+      s("path", { d: shape }),
+    ),
     s("text", { x: frame.right + 28, y: to + 4 }, fitText(method.title, room, measure)),
     number,
   );
@@ -1486,7 +1584,12 @@ function methodLabel(app, frame, measure, { method, index, from, to }) {
 }
 
 function accuracyLabel(frame, from, to, accuracies) {
-  const number = s("text", { class: "kc-label-number", x: frame.width - 2, y: to + 4, "text-anchor": "end" });
+  const number = s("text", {
+    class: "kc-label-number",
+    x: frame.width - 2,
+    y: to + 4,
+    "text-anchor": "end",
+  });
   const node = s(
     "g",
     { class: "kc-accuracy-label" },
@@ -1521,8 +1624,10 @@ function spreadOut(wanted, low, high) {
 
 function chartWords(app) {
   const { tab } = app;
-  const ends = tab.methods.map((method, index) =>
-    `${method.title} ${decimal(app.tab.curve("mean", app.metricIndex(), index, tab.last))}`);
+  const ends = tab.methods.map(
+    (method, index) =>
+      `${method.title} ${decimal(app.tab.curve("mean", app.metricIndex(), index, tab.last))}`,
+  );
   return `Mean similarity with the trained map at the last step: ${ends.join(", ")}`;
 }
 
@@ -1557,7 +1662,8 @@ function nearestCurve(app, frame, across, down) {
   let least = 14; // pixels
   app.tab.methods.forEach((_, method) => {
     const [from, to] = [0, 1].map((more) =>
-      app.tab.curve("mean", app.metricIndex(), method, left + more));
+      app.tab.curve("mean", app.metricIndex(), method, left + more),
+    );
     const distance = Math.abs(frame.y(shownValue(from + share * (to - from))) - down);
     if (distance < least) [best, least] = [method, distance];
   });
@@ -1574,7 +1680,11 @@ function verdictsPart(app) {
         "section",
         { class: "kc-verdicts", "aria-label": "What the test shows" },
         h("h3", { class: "kc-subtitle" }, "What the test shows"),
-        h("ul", {}, items.map((item) => item.node)),
+        h(
+          "ul",
+          {},
+          items.map((item) => item.node),
+        ),
       )
     : "";
   const show = () => items.forEach((item) => item.show());
@@ -1608,7 +1718,11 @@ function filmPart(app) {
     const { title } = app.tab.methods[method];
     const { label } = app.tab.images[image];
     frames = app.tab.steps.map((_, step) => filmFrame(app, method, step));
-    const leave = h("button", { class: "kc-button", onclick: () => toggleFocus(app, focus) }, "Leave focus");
+    const leave = h(
+      "button",
+      { class: "kc-button", onclick: () => toggleFocus(app, focus) },
+      "Leave focus",
+    );
     const head = h("h3", { class: "kc-subtitle" }, `${title}, image “${label}”, at every step`);
     node.replaceChildren(
       h("div", { class: "kc-film-head" }, head, leave),
@@ -1643,8 +1757,12 @@ function filmFrame(app, method, step) {
   return h(
     "button",
     { class: "kc-film-frame", title: app.tab.steps[step].sentence, onclick: () => goTo(app, step) },
-    h("span", { class: empty ? "kc-frame kc-empty" : "kc-frame" }, picture,
-      h("span", { class: "kc-empty-words" }, "empty map")),
+    h(
+      "span",
+      { class: empty ? "kc-frame kc-empty" : "kc-frame" },
+      picture,
+      h("span", { class: "kc-empty-words" }, "empty map"),
+    ),
     h("span", { class: "kc-film-name" }, app.tab.steps[step].label),
     h("span", { class: "kc-badge" }, decimal(value)),
   );
@@ -1674,15 +1792,19 @@ function livePart(app) {
 
 function helpDialog() {
   const rows = KEYS.map(([keys, words]) =>
-    h("div", {}, h("dt", {}, keys.split(" ").map(keyCap)), h("dd", {}, words)));
+    h("div", {}, h("dt", {}, keys.split(" ").map(keyCap)), h("dd", {}, words)),
+  );
   const dialog = h(
     "dialog",
     { class: "kc-help", "aria-label": "Keys" },
     h("h3", { class: "kc-subtitle" }, "Keys"),
     h("dl", {}, ...rows),
-    h("p", { class: "kc-quiet" },
+    h(
+      "p",
+      { class: "kc-quiet" },
       "Press and hold a map to see the trained one. Click a method to focus it, a block or a " +
-      "tick to go to that step, and anywhere in the curves to move there."),
+        "tick to go to that step, and anywhere in the curves to move there.",
+    ),
     h("form", { method: "dialog" }, h("button", { class: "kc-button" }, "Close")),
   );
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -1727,12 +1849,18 @@ function keyAction(app, key) {
   const turn = (amount) => () =>
     app.update({ image: clamp(state.image + amount, 0, tab.images.length - 1) });
   const actions = {
-    ArrowRight: by(1), ArrowUp: by(1), ArrowLeft: by(-1), ArrowDown: by(-1),
-    PageUp: by(PAGE_STEPS), PageDown: by(-PAGE_STEPS),
-    Home: by(-tab.last), End: by(tab.last),
+    ArrowRight: by(1),
+    ArrowUp: by(1),
+    ArrowLeft: by(-1),
+    ArrowDown: by(-1),
+    PageUp: by(PAGE_STEPS),
+    PageDown: by(-PAGE_STEPS),
+    Home: by(-tab.last),
+    End: by(tab.last),
     " ": () => app.update({ playing: !state.playing }),
     c: () => blink(app, "all"),
-    "[": turn(-1), "]": turn(1),
+    "[": turn(-1),
+    "]": turn(1),
     a: () => chooseView(app, state.view === "absolute" ? "signed" : "absolute"),
     o: () => chooseView(app, state.view === "overlay" ? "absolute" : "overlay"),
     m: () => nextMetric(app),
