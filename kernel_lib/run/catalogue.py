@@ -92,14 +92,18 @@ def read_template(path: Path) -> Template:
         ValueError: If the file is missing, is not a notebook, or has no readable parameters.
     """
     notebook = _read_notebook(path)
-    told = notebook.get("metadata", {}).get("kernel_lib", {})
-    title, description = title_and_description(notebook)
+    try:
+        told = notebook["metadata"].get("kernel_lib", {})
+        title, description = title_and_description(notebook)
+        parameters = schema.read(notebook)
+    except (AttributeError, KeyError, SyntaxError, TypeError) as error:
+        raise ValueError(f"{path} is a broken notebook: {_one_line(error)}.") from None
     return Template(
         name=path.stem,
         title=told.get("title") or title or path.stem,
         description=told.get("description") or description,
         path=path,
-        parameters=schema.read(notebook),
+        parameters=parameters,
         presets=tuple(sorted(file.stem for file in _preset_folder(path).glob("*.yaml"))),
     )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -26,6 +29,31 @@ def kernel_manager() -> Iterator[_ThisPython]:
             yield manager
         finally:
             run_sync(manager.stop)()
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM stop the block as Ctrl-C does. Only the main thread hears signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in previous.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _stop(number: int, frame: object) -> None:
+    with contextlib.suppress(RuntimeError):  # no event loop runs at this moment
+        for task in asyncio.all_tasks():
+            # The waiting for the kernel's answer ends in an error that nobody should read.
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())
+    raise KeyboardInterrupt
 
 
 class _ThisPython(AsyncKernelManager):

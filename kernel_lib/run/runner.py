@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import datetime
 import logging
 import os
-import re
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +14,9 @@ from typing import Any
 from kernel_lib._checks import check_number
 from kernel_lib.run import catalogue, record, schema
 from kernel_lib.run.catalogue import Template
+from kernel_lib.run.paths import relocate
 from kernel_lib.run.record import Failure
-from kernel_lib.run.steps import ProgressLine, Step, clock, step
-
-KIND_OF_DATA = re.compile(r"[a-z_]{2,}:")  # as in "folder:PATH"; not the drive in "C:PATH"
+from kernel_lib.run.steps import Step, clock, reporter, step
 
 
 @dataclass(frozen=True)
@@ -93,10 +87,10 @@ def run(
         check_number("timeout", timeout, low=0.001)
     values = catalogue.preset(template, preset) if preset else {}
     values |= schema.validate(template.parameters, {**values, **(parameters or {})})
-    values = {key: _relocate(key, value, path.parent) for key, value in values.items()}
+    values = {key: relocate(key, value, path.parent) for key, value in values.items()}
     if any(parameter.name == "output_dir" for parameter in template.parameters):
         values.setdefault("output_dir", ".")
-    with _reporter(template, progress) as report:
+    with reporter(template.name, progress) as report:
         return _Run(template, path, values, preset, report).execute(timeout)
 
 
@@ -126,12 +120,12 @@ class _Run:
 
     def execute(self, timeout: float | None) -> RunResult:
         """Run the notebook to its end, or as far as it goes."""
-        from kernel_lib.run.kernel import kernel_manager
+        from kernel_lib.run.kernel import kernel_manager, stoppable
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         failure = None
         try:
-            with _stoppable(), kernel_manager() as manager:
+            with stoppable(), kernel_manager() as manager:
                 failure = self._papermill(manager, timeout)
             status = "failed" if failure else "completed"
         except KeyboardInterrupt:
@@ -256,70 +250,3 @@ def _refuse_to_replace(path: Path, template: Template, overwrite: bool) -> None:
 def _death(last_words: str) -> str:
     message = "The kernel died; most often memory ran out."
     return f"{message} Its last words:\n{last_words}" if last_words else message
-
-
-def _relocate(name: str, value: Any, folder: Path) -> Any:
-    """Return `value` with its paths, given from the caller's folder, as seen from `folder`.
-
-    A text counts as a path if it is `output_dir`, or looks like one and exists.
-    """
-    if isinstance(value, list):
-        return [_relocate(name, item, folder) for item in value]
-    if not isinstance(value, str) or not value:
-        return value
-    kind = KIND_OF_DATA.match(value)
-    prefix = kind.group() if kind else ""
-    text = value.removeprefix(prefix)
-    looks_like_a_path = "." in text or os.path.basename(text) != text or prefix not in ("", "tfds:")
-    path = Path(text).expanduser()
-    if name != "output_dir" and not (looks_like_a_path and path.exists()):
-        return value
-    return prefix + (str(path) if path.is_absolute() else _relative(path, folder))
-
-
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # on another drive of Windows
-        return str(path.resolve())
-
-
-@contextlib.contextmanager
-def _reporter(
-    template: Template, progress: bool | Callable[[Step], None]
-) -> Iterator[Callable[[Step], None]]:
-    if callable(progress):
-        yield progress
-    elif progress:
-        line = ProgressLine(template.name)
-        try:
-            yield line
-        finally:
-            line.close()
-    else:
-        yield lambda step: None
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM stop the block as Ctrl-C does. Only the main thread hears signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in previous.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, _stop)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-
-
-def _stop(number: int, frame: object) -> None:
-    with contextlib.suppress(RuntimeError):  # no event loop runs at this moment
-        for task in asyncio.all_tasks():
-            # The waiting for the kernel's answer ends in an error that nobody should read.
-            task.add_done_callback(lambda task: task.cancelled() or task.exception())
-    raise KeyboardInterrupt

@@ -20,34 +20,13 @@ import io
 import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from kernel_lib.run.annotations import ValueType, last_name, type_of_annotation, type_of_value
 from kernel_lib.run.parameter import Parameter, did_you_mean
 
-KINDS = {
-    "str": "string",
-    "Path": "string",
-    "int": "integer",
-    "float": "number",
-    "bool": "boolean",
-    "NoneType": "none",
-}
-LISTS = {"list", "List", "Sequence"}
 EXTRAS = ("title", "help", "choices", "minimum", "maximum")
-
-
-@dataclass(frozen=True)
-class _Type:
-    """What an annotation, or a default, says about the values of a parameter."""
-
-    kind: str = "any"
-    many: bool = False
-    optional: bool = False
-    choices: tuple[Any, ...] = ()
-
-
-NONE = _Type("none")
 
 
 def read(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
@@ -149,11 +128,11 @@ def _comments(source: str) -> dict[int | None, str]:
 def _parameter(source: str, statement: ast.stmt, name: str, value: ast.expr | None) -> Parameter:
     annotation = statement.annotation if isinstance(statement, ast.AnnAssign) else None
     default = _literal(value)
-    type_ = _type_of_annotation(annotation) if annotation else _Type()
+    type_ = type_of_annotation(annotation) if annotation else ValueType()
     if isinstance(value, ast.Constant) and value.value is None:
         type_ = replace(type_, optional=True)  # `seed: int = None` allows None
     elif annotation is None and default is not None:
-        type_ = _type_of_value(default)
+        type_ = type_of_value(default)
     written = ast.get_source_segment(source, value) or "" if value else ""
     return Parameter(
         name, type_.kind, type_.many, type_.optional, default, written, choices=type_.choices
@@ -169,57 +148,10 @@ def _extras(extras: Mapping[str, Any]) -> dict[str, Any]:
 
 def _literal(value: ast.expr | None) -> Any:
     """Return the value of a literal, of `Path("...")` its text, and None of anything else."""
-    if isinstance(value, ast.Call) and _name(value.func) == "Path" and len(value.args) == 1:
+    if isinstance(value, ast.Call) and last_name(value.func) == "Path" and len(value.args) == 1:
         value = value.args[0]
     try:
         literal = ast.literal_eval(value) if value else None
     except (ValueError, TypeError):
         return None
     return list(literal) if isinstance(literal, tuple) else literal
-
-
-def _name(node: ast.expr) -> str:
-    """Return the last name of `Literal` and of `typing.Literal` alike."""
-    return getattr(node, "attr", getattr(node, "id", ""))
-
-
-def _type_of_value(value: Any) -> _Type:
-    if not isinstance(value, list):
-        return _Type(KINDS.get(type(value).__name__, "any"))
-    return replace(_union([_type_of_value(item) for item in value]), many=True)
-
-
-def _type_of_annotation(node: ast.expr) -> _Type:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return _type_of_annotation(ast.parse(node.value, mode="eval").body)
-    if isinstance(node, ast.Constant) and node.value is None:
-        return NONE
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _union([_type_of_annotation(node.left), _type_of_annotation(node.right)])
-    if isinstance(node, ast.Subscript):
-        return _type_of_subscript(_name(node.value), node.slice)
-    return _Type(KINDS.get(_name(node), "any"), many=_name(node) in LISTS)
-
-
-def _type_of_subscript(outer: str, inner: ast.expr) -> _Type:
-    parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-    if outer == "Literal":
-        values = [ast.literal_eval(part) for part in parts]
-        choices = tuple(value for value in values if value is not None)
-        return replace(_type_of_value(values), many=False, choices=choices)
-    if outer in LISTS:
-        return replace(_type_of_annotation(inner), many=True)
-    if outer == "Annotated":
-        return _type_of_annotation(parts[0])
-    if outer in {"Optional", "Union"}:
-        return _union([*map(_type_of_annotation, parts), *([NONE] if outer == "Optional" else [])])
-    return _Type()
-
-
-def _union(types: list[_Type]) -> _Type:
-    """Return the one type that holds every value of `types`."""
-    optional = any(each.optional or each == NONE for each in types)
-    distinct = {replace(each, optional=False) for each in types if each != NONE}
-    if distinct == {_Type("integer"), _Type("number")}:
-        distinct = {_Type("number")}
-    return replace(distinct.pop() if len(distinct) == 1 else _Type(), optional=optional)

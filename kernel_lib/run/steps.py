@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -88,6 +89,23 @@ class ProgressLine:
         line = f"{self._text()}  {clock(time.monotonic() - self.started)}"
         self.stream.write(f"\r\033[K{line[:width]}")
         self.stream.flush()
+
+
+@contextlib.contextmanager
+def reporter(
+    title: str, progress: bool | Callable[[Step], None]
+) -> Iterator[Callable[[Step], None]]:
+    """Give what is to be told of each step: a line, the caller's own function, or nobody."""
+    if callable(progress):
+        yield progress
+    elif progress:
+        line = ProgressLine(title)
+        try:
+            yield line
+        finally:
+            line.close()
+    else:
+        yield lambda step: None
 
 
 def clock(seconds: float) -> str:

@@ -15,7 +15,6 @@ import pytest
 from nbformat.sign import NotebookNotary
 
 import kernel_lib as kl
-from kernel_lib.run.runner import _relocate
 from small_notebooks import cell, notebook
 
 PARAMETERS = """
@@ -97,30 +96,6 @@ def test_values_arrive_as_values_and_paths_stay_valid(folder):
     assert model == "../../model.keras"
     assert record(result.notebook)["parameters"]["output_dir"] == "../../results"
     assert result.output_dir == Path("results")
-
-
-@pytest.mark.parametrize(
-    ("value", "seen"),
-    [
-        ("digits", "digits"),
-        ("./digits", "../../digits"),
-        ("folder:digits", "folder:../../digits"),
-        ("tfds:digits", "tfds:digits"),
-        ("npz:a.npz", "npz:../../a.npz"),
-        ("npz:none.npz", "npz:none.npz"),
-        ("a.npz", "../../a.npz"),
-        ("https://a.npz", "https://a.npz"),
-        ("", ""),
-    ],
-)
-def test_paths_are_turned_and_names_are_not(folder, value, seen):
-    Path("digits").mkdir()
-    Path("a.npz").touch()
-    assert _relocate("data", value, Path("out/run")) == seen
-    assert _relocate("data", [value], Path("out/run")) == [seen]
-    assert _relocate("output_dir", "new", Path("out/run")) == "../../new"
-    there = str(Path("a.npz").resolve())
-    assert _relocate("data", there, Path("out/run")) == there
 
 
 def test_parameters_count_before_the_preset(add_template):
