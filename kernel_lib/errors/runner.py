@@ -1,0 +1,227 @@
+"""Run many mutants over many images: in place, from shared activations, in stacks.
+
+* Weights are changed in place and put back; nothing is cloned, rebuilt or traced anew.
+* Activations at the last cut before a mutant's first touched layer are computed once for a batch
+  of images and shared by all mutants that start there.
+* Mutants that touch dense layers only run side by side in one batch, their kernels stacked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kernel_lib.errors.graph import places
+from kernel_lib.errors.recipes import Mutant, mutated
+from kernel_lib.errors.units import MutableLayer, mutable_layers
+from kernel_lib.models.classifier import Classifier
+from kernel_lib.network.weights import Snapshot
+
+STACK_FLOATS = 16_000_000  # most numbers that kernels and activations of one stack may take
+
+
+class MutantRunner:
+    """Runs mutants of one network whose weights the caller guards with `restored_weights`.
+
+    Args:
+        classifier: the network.
+        mutants: all mutants that will be run.
+        snapshot: the trained weights.
+    """
+
+    def __init__(self, classifier: Classifier, mutants: Sequence[Mutant], snapshot: Snapshot):
+        self.classifier, self.mutants, self.snapshot = classifier, list(mutants), snapshot
+        touched = {name for mutant in mutants for name in mutant.places}
+        chosen = mutable_layers(classifier, sorted(touched)) if touched else []
+        self.layers = {layer.name: layer for layer in chosen}
+        self.stacked = _stackable(classifier, self.mutants, self.layers)
+        self.start = {i: self._first(mutant).resume_tap for i, mutant in enumerate(self.mutants)
+                      if mutant.places}  # fmt: skip
+
+    def activations(self, images: np.ndarray) -> dict[str, tf.Tensor]:
+        """What every mutant starts from, for one batch of images; under "" the images."""
+        taps = sorted({tap for tap in self.start.values() if tap})
+        batch = tf.constant(images)
+        if not taps:
+            return {"": batch}
+        values = self.classifier.network.outputs_function(taps)(batch)[1:]
+        return {"": batch, **dict(zip(taps, values, strict=True))}
+
+    def run_all(self, images: np.ndarray) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Run every mutant on one batch of images.
+
+        Yields:
+            Positions of some mutants, and their logits (mutants, num_images, num_classes).
+        """
+        shared = self.activations(images)
+        yield from self._run_stacks(shared, len(images))
+        for index in range(len(self.mutants)):
+            if index not in self.stacked:
+                yield [index], self.run_one(index, shared)[None]
+
+    def run_one(self, index: int, shared: dict[str, tf.Tensor]) -> np.ndarray:
+        """Logits of one mutant, from shared activations (num_images, num_classes)."""
+        mutant = self.mutants[index]
+        if not mutant.places:
+            return self.classifier.network.logits_function()(shared[""]).numpy()
+        tap = self.start[index]
+        function = _resume_function(self.classifier, tap)
+        try:
+            self.apply(mutant)
+            return function(shared[tap]).numpy()
+        finally:
+            self.undo(mutant)
+
+    def apply(self, mutant: Mutant) -> None:
+        """Change the network's weights in place to the mutant's."""
+        for name in mutant.places:
+            for role, value in self._changed(mutant, name).items():
+                self.layers[name].variables[role].assign(value)
+
+    def undo(self, mutant: Mutant) -> None:
+        """Put the trained weights back where the mutant has touched them."""
+        for name in mutant.places:
+            for variable in self.layers[name].variables.values():
+                variable.assign(self.snapshot.value(variable))
+
+    def _changed(self, mutant: Mutant, name: str) -> dict[str, np.ndarray]:
+        return mutated(mutant, self.layers[name], self._originals(name))
+
+    def _originals(self, name: str) -> dict[str, np.ndarray]:
+        variables = self.layers[name].variables
+        return {role: self.snapshot.value(variable) for role, variable in variables.items()}
+
+    def _first(self, mutant: Mutant) -> MutableLayer:
+        return min((self.layers[name] for name in mutant.places), key=lambda each: each.position)
+
+    # --- many mutants of late layers in one batch ------------------------------------------------
+
+    def _run_stacks(
+        self, shared: dict[str, tf.Tensor], num_images: int
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        groups: dict[str, list[int]] = {}
+        for index in self.stacked:
+            groups.setdefault(self.start[index], []).append(index)
+        for tap, members in groups.items():
+            names = sorted(
+                {name for index in members for name in self.mutants[index].places},
+                key=lambda name: self.layers[name].position,
+            )
+            function = _stacked_function(self.classifier, tap, tuple(names), self.layers)
+            size = self._stack_size(names, num_images)
+            for first in range(0, len(members), size):
+                stack = members[first : first + size]
+                kernels, biases = self._stacked_weights(names, stack)
+                logits = function(shared[tap], kernels, biases).numpy()
+                yield stack, logits.reshape(len(stack), num_images, -1)
+
+    def _stack_size(self, names: Sequence[str], num_images: int) -> int:
+        layers = [self.layers[name] for name in names]
+        kernels = sum(layer.num_weights for layer in layers)
+        values = num_images * sum(layer.num_filters for layer in layers)
+        return max(1, STACK_FLOATS // (kernels + values))
+
+    def _stacked_weights(
+        self, names: Sequence[str], stack: Sequence[int]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Kernels (mutants, inputs, outputs) and biases (mutants, 1, outputs) of each layer."""
+        kernels, biases = [], []
+        for name in names:
+            original = self._originals(name)
+            zeros = np.zeros(original["kernel"].shape[-1], np.float32)
+            rows = [
+                original | self._changed(mutant, name) if name in mutant.places else original
+                for mutant in (self.mutants[index] for index in stack)
+            ]
+            kernels.append(np.stack([row["kernel"] for row in rows]))
+            biases.append(np.stack([row.get("bias", zeros) for row in rows])[:, None])
+        return kernels, biases
+
+
+def _stackable(
+    classifier: Classifier, mutants: Sequence[Mutant], layers: dict[str, MutableLayer]
+) -> list[int]:
+    """Mutants of plain dense layers, the first of which nothing goes around."""
+    found = places(classifier)
+
+    def fits(layer: MutableLayer) -> bool:
+        is_flat = layer.parent and len(found[layer.parent].tap.shape) == 1
+        return bool(layer.is_dense and is_flat and "moving_mean" not in layer.variables)
+
+    def is_stackable(mutant: Mutant) -> bool:
+        touched = sorted((layers[name] for name in mutant.places), key=lambda one: one.position)
+        return bool(touched) and touched[0].is_cut and all(map(fits, touched))
+
+    return [index for index, mutant in enumerate(mutants) if is_stackable(mutant)]
+
+
+def _resume_function(classifier: Classifier, tap: str) -> Callable[..., tf.Tensor]:
+    """Values at a cut -> logits. What lies before the cut is never computed."""
+    network = classifier.network
+    if not tap:
+        return network.logits_function()
+
+    def body(values: tf.Tensor) -> tf.Tensor:
+        def alter(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:
+            return tf.ensure_shape(values, output.shape) if name == tap else output
+
+        return network.forward(_stand_in(network, values), alter=alter)[0]
+
+    shape = (None, *network.tap(tap).shape)
+    return network.function(("resume", tap), body, [tf.TensorSpec(shape, tf.float32)])
+
+
+def _stacked_function(
+    classifier: Classifier, tap: str, names: tuple[str, ...], layers: dict[str, MutableLayer]
+) -> Callable[..., tf.Tensor]:
+    """Values at a cut, kernels and biases of each dense layer -> logits (mutants * images, C)."""
+    network = classifier.network
+    parents = {name: layers[name].parent for name in names}
+
+    def body(values: tf.Tensor, kernels: list[tf.Tensor], biases: list[tf.Tensor]) -> tf.Tensor:
+        seen: dict[str, tf.Tensor] = {}
+
+        def alter(name: str, layer: Any, output: tf.Tensor) -> tf.Tensor:
+            if name == tap:
+                output = tf.ensure_shape(values, output.shape)
+            elif name in parents:
+                place = names.index(name)
+                inputs = seen[parents[name]]
+                output = _dense(inputs, kernels[place], biases[place], is_shared=place == 0)
+                output = layer.activation(output)
+            seen[name] = output
+            return output
+
+        images = _stand_in(network, values) if tap else values
+        return network.forward(images, alter=alter)[0]
+
+    shape = (None, *network.tap(tap).shape) if tap else network.image_spec.shape
+    sizes = [layers[name].variables["kernel"].shape for name in names]
+    signature = [
+        tf.TensorSpec(shape, tf.float32),
+        [tf.TensorSpec((None, *size), tf.float32) for size in sizes],
+        [tf.TensorSpec((None, 1, size[-1]), tf.float32) for size in sizes],
+    ]
+    return network.function(("stacked", tap, names), body, signature)
+
+
+def _dense(
+    inputs: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor, *, is_shared: bool
+) -> tf.Tensor:
+    """One dense layer of many mutants; the first still reads the images they share."""
+    num_mutants = tf.shape(kernels)[0]
+    if is_shared:
+        by_mutant = inputs[None]
+    else:
+        by_mutant = tf.reshape(inputs, (num_mutants, -1, kernels.shape[1]))
+    return tf.reshape(tf.matmul(by_mutant, kernels) + biases, (-1, kernels.shape[-1]))
+
+
+def _stand_in(network: Any, values: tf.Tensor) -> tf.Tensor:
+    """Images of the right shape that nothing will read."""
+    size = [length or 32 for length in network.image_spec.shape[1:]]
+    return tf.zeros([tf.shape(values)[0], *size], tf.float32)

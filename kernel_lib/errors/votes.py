@@ -1,0 +1,143 @@
+"""What mutants say about images, and how often they change the label."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernel_lib._checks import check_count
+from kernel_lib._progress import progress as progress_bar
+from kernel_lib.errors.recipes import Mutant
+from kernel_lib.errors.runner import MutantRunner
+from kernel_lib.models.classifier import Classifier
+from kernel_lib.network.compiled import fitting_batch_size
+from kernel_lib.network.weights import restored_weights
+from kernel_lib.tasks import cached_arrays, digest
+
+_SHARD = 20  # mutants whose votes are kept in one file
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Predictions of some mutants.
+
+    Attributes:
+        base: (num_images,) class that the network itself predicts.
+        predictions: (num_mutants, num_images) class that each mutant predicts.
+        confidence_drop: (num_mutants, num_images) float32, by how much the probability of the
+            network's own class falls.
+    """
+
+    base: np.ndarray
+    predictions: np.ndarray
+    confidence_drop: np.ndarray
+
+    @property
+    def rate(self) -> np.ndarray:
+        """Label change rate: share of mutants that predict another class, (num_images,)."""
+        return (self.predictions != self.base).mean(axis=0)
+
+    @property
+    def soft_rate(self) -> np.ndarray:
+        """Mean fall of the probability of the network's own class, (num_images,)."""
+        return self.confidence_drop.mean(axis=0, dtype=np.float64)
+
+    def select(self, mutants: Sequence[int] | np.ndarray) -> Votes:
+        """The votes of some of the mutants."""
+        return Votes(self.base, self.predictions[mutants], self.confidence_drop[mutants])
+
+    @staticmethod
+    def joined(parts: Sequence[Votes]) -> Votes:
+        """The votes of several groups of mutants on the same images."""
+        return Votes(
+            parts[0].base,
+            np.concatenate([part.predictions for part in parts]),
+            np.concatenate([part.confidence_drop for part in parts]),
+        )
+
+
+def votes(
+    classifier: Classifier,
+    mutants: Sequence[Mutant],
+    images: np.ndarray,
+    *,
+    batch_size: int | None = None,
+    progress: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+) -> Votes:
+    """Ask every mutant about every image.
+
+    Args:
+        classifier: the network; whatever happens, its weights are put back.
+        mutants: recipes.
+        images: (num_images, height, width, channels) in [0, 1].
+        batch_size: images in memory at once; None fits the image size.
+        progress: show a progress bar.
+        cache: folder where votes are kept in small groups, so that an interrupted run goes on
+            from the votes it has.
+
+    Raises:
+        ValueError: no mutants, or logits that are not finite.
+    """
+    if not len(mutants):
+        raise ValueError("There are no mutants to ask. Draw some with kernel_lib.errors.mutants.")
+    images = classifier.check_images(images)
+    size = check_count("batch_size", batch_size or fitting_batch_size(images.shape[1:]))
+    logits = checked_logits(classifier, images, size)
+    shards = [mutants[first : first + _SHARD] for first in range(0, len(mutants), _SHARD)]
+    origin = {}
+    if cache is None:
+        shards = [list(mutants)]
+    else:
+        origin = {"model": classifier.digest, "images": digest(images)}
+    found: list[Votes] = []
+    for shard in progress_bar(shards, "Mutants", enabled=progress and len(shards) > 1):
+        recipe = origin and origin | {"mutants": [mutant.describe() for mutant in shard]}
+        arrays = cached_arrays(
+            cache,
+            "votes",
+            recipe,
+            lambda shard=shard: _ask(classifier, shard, images, logits, size),
+        )
+        found.append(Votes(logits.argmax(axis=1), arrays["predictions"], arrays["drop"]))
+    return Votes.joined(found)
+
+
+def checked_logits(classifier: Classifier, images: np.ndarray, batch_size: int) -> np.ndarray:
+    """The network's own logits, refused if they are not finite."""
+    logits = classifier.logits(images, batch_size)
+    if not np.isfinite(logits).all():
+        raise ValueError(f"{classifier.name!r} gives logits that are not finite: NaN or infinite.")
+    return logits
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, in float64."""
+    shifted = np.asarray(logits, np.float64)
+    shifted = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def _ask(
+    classifier: Classifier,
+    mutants: Sequence[Mutant],
+    images: np.ndarray,
+    logits: np.ndarray,
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    base = logits.argmax(axis=1)
+    own = probabilities(logits)[np.arange(len(base)), base]
+    predictions = np.empty((len(mutants), len(images)), np.int32)
+    drop = np.empty((len(mutants), len(images)), np.float32)
+    with restored_weights(classifier) as snapshot:
+        runner = MutantRunner(classifier, mutants, snapshot)
+        for first in range(0, len(images), batch_size):
+            part = slice(first, first + batch_size)
+            for indices, changed in runner.run_all(images[part]):
+                predictions[indices, part] = changed.argmax(axis=-1)
+                rows = np.arange(changed.shape[1])
+                drop[indices, part] = own[part] - probabilities(changed)[:, rows, base[part]]
+    return {"predictions": predictions, "drop": drop}
