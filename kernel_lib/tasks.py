@@ -12,14 +12,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
+import multiprocessing
 import os
 import secrets
+import traceback
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from kernel_lib._progress import progress as progress_bar
 
 
 def digest(value: object) -> str:
@@ -157,8 +172,8 @@ def _pieces(value: object) -> tuple[str, bytes | list[object]]:
         case np.ndarray() if not value.dtype.hasobject:
             return _array_pieces(value)
         case Mapping():
-            pairs = [[key, item] for key, item in value.items()]
-            return "dict", sorted(pairs, key=lambda pair: digest(pair[0]))
+            keys = sorted(value, key=digest)
+            return "dict", [[key, value[key]] for key in keys]
         case list() | tuple():
             return "list", list(value)
     raise TypeError(
@@ -171,3 +186,237 @@ def _array_pieces(array: np.ndarray) -> tuple[str, bytes]:
     dtype = array.dtype.newbyteorder("<")
     kind = f"array {dtype.str} {array.shape}"
     return kind, np.ascontiguousarray(array, dtype=dtype).tobytes()
+
+
+# --- many tasks, run anywhere -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work that depends on its recipe and its needs alone.
+
+    Attributes:
+        name: Readable start of the file its arrays go to.
+        function: "module:function"; called with the recipe and, by name, the arrays of each need.
+            Returns arrays by name.
+        recipe: What it depends on, in values that `digest` knows and JSON can hold.
+        needs: Argument name -> the task that gives it.
+    """
+
+    name: str
+    function: str
+    recipe: Mapping[str, Any]
+    needs: Mapping[str, Task] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Digest of everything the result depends on."""
+        needs = {name: task.key for name, task in self.needs.items()}
+        return digest([self.function, self.recipe, needs])
+
+    def path(self, folder: str | os.PathLike[str]) -> Path:
+        """Where the arrays lie."""
+        return Path(folder) / f"{self.name}-{self.key}.npz"
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """What became of the tasks.
+
+    Attributes:
+        done: Key -> digest of the arrays, of each task that is finished.
+        failed: Key -> what went wrong, of each that is not.
+    """
+
+    done: dict[str, str]
+    failed: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"TaskRun({len(self.done)} done, {len(self.failed)} failed)"
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    folder: str | os.PathLike[str],
+    *,
+    workers: int | str = 0,
+    retries: int = 2,
+    progress: bool = True,
+) -> TaskRun:
+    """Run tasks and what they need; what `folder` already holds is not run again.
+
+    A task that fails, or whose process dies, is tried again and then named; the others go on. The
+    next call tries it anew. A record of each failure lies in `folder/failed`.
+
+    Args:
+        tasks: In any order; needs that are not among them are run too.
+        folder: Where results go. Workers of a cluster must see the same folder.
+        workers: 0 runs here, a number in so many local processes, a string on the Dask cluster
+            whose scheduler has that address.
+        retries: How often a failed task is tried again.
+        progress: Show a progress bar.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int | str):
+        raise TypeError(
+            "`workers` must be a number of processes or the address of a Dask scheduler. "
+            f"Received: workers={workers!r}."
+        )
+    if isinstance(workers, int) and workers < 0:
+        raise ValueError(f"`workers` must be at least 0. Received: workers={workers}.")
+    every = _with_needs(tasks)
+    run = _Run(every, Path(folder), retries)
+    with contextlib.closing(_Pool(workers)) as pool:
+        bar = progress_bar(range(len(every)), "Tasks", enabled=progress)
+        for _ in bar:
+            if not run.finish_one(pool):
+                break
+    return TaskRun(run.done, run.failed)
+
+
+def perform(task: Task, folder: Path) -> str:
+    """Do one task, unless its arrays are there, and return the digest of its arrays."""
+    arrays = read_arrays(task.path(folder))
+    if arrays is None:
+        inputs = {name: _result_of(need, folder) for name, need in task.needs.items()}
+        module, _, function = task.function.partition(":")
+        compute = getattr(importlib.import_module(module), function)
+        arrays = _plain_arrays(compute(dict(task.recipe), **inputs))
+        write_arrays(task.path(folder), arrays)
+    return digest(arrays)
+
+
+def _result_of(task: Task, folder: Path) -> dict[str, np.ndarray]:
+    arrays = read_arrays(task.path(folder))
+    if arrays is None:
+        raise FileNotFoundError(f"The arrays of {task.name!r} are missing or damaged.")
+    return arrays
+
+
+def _with_needs(tasks: Sequence[Task]) -> dict[str, Task]:
+    """Every task by its key, needs first."""
+    every: dict[str, Task] = {}
+    for task in tasks:
+        every |= _with_needs(list(task.needs.values()))
+        every[task.key] = task
+    return every
+
+
+class _Run:
+    """Which tasks wait, run, are done and have failed."""
+
+    def __init__(self, every: dict[str, Task], folder: Path, retries: int):
+        self.every, self.folder, self.retries = every, folder, retries
+        self.needs = {key: [n.key for n in task.needs.values()] for key, task in every.items()}
+        self.waiting = list(every)
+        self.running: dict[Future[str], str] = {}
+        self.attempts = dict.fromkeys(every, 0)
+        self.done: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
+
+    def finish_one(self, pool: _Pool) -> bool:
+        """Go on until one more task is done or given up; False if none is left."""
+        settled = len(self.done) + len(self.failed)
+        while len(self.done) + len(self.failed) == settled:
+            self._give_up_on_orphans()
+            self._submit(pool)
+            if not self.running:
+                return len(self.done) + len(self.failed) > settled
+            finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            broken = [self._settle(future) for future in finished]
+            if any(broken):
+                self._restart(pool)
+        return True
+
+    def _submit(self, pool: _Pool) -> None:
+        ready = [key for key in self.waiting if all(need in self.done for need in self.needs[key])]
+        for key in ready[: max(0, pool.room - len(self.running))]:
+            self.waiting.remove(key)
+            self.attempts[key] += 1
+            self.running[pool.submit(self.every[key], self.folder)] = key
+
+    def _settle(self, future: Future[str]) -> bool:
+        """Note what became of a task; True if its worker died."""
+        key = self.running.pop(future)
+        error = future.exception()
+        if error is None:
+            self.done[key] = future.result()
+            return False
+        if self.attempts[key] <= self.retries:
+            self.waiting.insert(0, key)
+        else:
+            self._fail(key, error)
+        return isinstance(error, BrokenExecutor)
+
+    def _restart(self, pool: _Pool) -> None:
+        """After a worker died, every task that was running with it is tried again."""
+        for future in list(self.running):
+            wait([future])
+            self._settle(future)
+        pool.restart()
+
+    def _give_up_on_orphans(self) -> None:
+        for key in list(self.waiting):
+            lost = [need for need in self.needs[key] if need in self.failed]
+            if lost:
+                self.waiting.remove(key)
+                self.failed[key] = f"needs {self.every[lost[0]].name!r}, which failed"
+
+    def _fail(self, key: str, error: BaseException) -> None:
+        task = self.every[key]
+        self.failed[key] = f"{task.name}: {type(error).__name__}: {error}"
+        text = "".join(traceback.format_exception(error))
+        # A full disk must not stop the others from being named.
+        with (
+            contextlib.suppress(OSError),
+            atomic_path(self.folder / "failed" / f"{task.name}-{key}.txt") as temporary,
+        ):
+            temporary.write_text(text, encoding="utf-8")
+
+
+class _Pool:
+    """One way to call `perform` somewhere: here, in local processes, on a Dask cluster."""
+
+    def __init__(self, workers: int | str):
+        self.workers = workers
+        self._client: Any = None
+        self._executor: Executor | None = None
+        # A few more than there are workers, so that none waits for its next task.
+        self.room = 1 if workers == 0 else 2 * workers if isinstance(workers, int) else 1000
+        self.restart()
+
+    def submit(self, task: Task, folder: Path) -> Future[str]:
+        if self._executor is not None:
+            return self._executor.submit(perform, task, folder)
+        future: Future[str] = Future()
+        try:
+            future.set_result(perform(task, folder))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def restart(self) -> None:
+        """Start the workers, anew if they were there."""
+        if self.workers == 0:
+            return
+        self.close()
+        if isinstance(self.workers, int):
+            # Forked children of a process that runs TensorFlow hang.
+            spawn = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(self.workers, mp_context=spawn)
+            return
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise ImportError(
+                "A Dask cluster needs the extra 'dask': pip install 'kernel-lib[dask]'."
+            ) from error
+        self._client = Client(self.workers)
+        self._executor = self._client.get_executor(pure=False)
+
+    def close(self) -> None:
+        """Stop local processes, and leave the cluster."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
+        self._executor = self._client = None

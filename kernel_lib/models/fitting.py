@@ -96,7 +96,8 @@ class Fit:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything the next epoch depends on; once finished, the weights alone."""
-        arrays = {"history": np.array(json.dumps(self.history)), "finished": self.finished}
+        history = np.array(json.dumps(self.history))
+        arrays = {"history": history, "finished": np.array(self.finished)}
         arrays |= _numbered("model", _values(self.classifier.model.variables))
         if not self.finished:
             arrays |= _numbered("optimizer", _values(self._optimizer.variables))
@@ -132,7 +133,7 @@ def compiled_steps(
 
     def logits_of(images: tf.Tensor) -> tf.Tensor:
         if augment is not None:
-            images = augment(images, tf.stack([seed, optimizer.steps]))
+            images = augment(images, tf.stack([seed % 2**31, optimizer.steps]))
         output = model(classifier.preprocessing.apply(images), training=True)
         return linear_logits(output, classifier.head)[0]
 

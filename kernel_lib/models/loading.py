@@ -83,28 +83,32 @@ def _check_path(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> Any:
     """Return the architecture as plain data, which also shows that the file is whole."""
     try:
-        if path.suffix == ".keras":
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("config.json"))
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get("model_config")
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        config = json.loads(_config_text(path) or "null")
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path.name!r} is not a whole Keras model: it is cut off, damaged or something else. "
             f"Copy it again, or save it anew with model.save('model.keras'). ({_line(error)})"
         ) from error
-    if text is None:
+    if config is None:
         raise ValueError(
             f"{path.name!r} holds weights but no architecture. Build the network and load them "
             "into it: kernel_lib.models.build(name, input_shape, num_classes, weights=path)."
         )
-    return json.loads(text)
+    return config
 
 
-def _refuse_code(path: Path, config: dict[str, Any]) -> None:
+def _config_text(path: Path) -> str | bytes | None:
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return archive.read("config.json")
+    with h5py.File(path, "r") as file:
+        return file.attrs.get("model_config")
+
+
+def _refuse_code(path: Path, config: Any) -> None:
     # Keras in safe mode refuses Python code in .keras files; older versions of it do not in .h5
     # files, and its global switches can turn the refusal off.
     for class_name in _class_names(config):

@@ -85,10 +85,11 @@ def train(
             "version": __version__,
         }
         path = Path(cache) / f"train-{digest(recipe)}.npz"
+    learnt = images.train
     fit = Fit(
         classifier,
-        images.train.images,
-        images.train.labels,
+        learnt.images,
+        learnt.labels,
         batch_size=batch_size,
         learning_rate=learning_rate,
         seed=seed,
@@ -230,6 +231,11 @@ def _new_classifier(
 
 
 def _copy(classifier: Classifier, seed: int) -> Classifier:
+    if classifier.network.output is not None:
+        raise ValueError(
+            f"Training takes a network with one output. {classifier.name!r} has several: make a "
+            "keras.Model of the one to train."
+        )
     model = classifier.model
     try:
         with seeded(seed):

@@ -272,6 +272,15 @@ def test_a_loss_that_explodes_is_said(few_digits: ImageSet) -> None:
         train("small_cnn", few_digits, epochs=5, learning_rate=1e30, progress=False)
 
 
+def test_a_model_with_several_outputs_is_refused(few_digits: ImageSet) -> None:
+    inputs = keras.Input((16, 16, 1))
+    flat = keras.layers.Flatten()(inputs)
+    outputs = [keras.layers.Dense(10)(flat), keras.layers.Dense(10)(flat)]
+    classifier = Classifier(keras.Model(inputs, outputs), output=0)
+    with pytest.raises(ValueError, match="takes a network with one output"):
+        train(classifier, few_digits)
+
+
 def test_wrong_arguments_are_named(dropout_net, few_digits: ImageSet, tmp_path) -> None:
     with pytest.raises(TypeError, match="must be an ImageSet. Received: ndarray"):
         train("small_cnn", few_digits.images)

@@ -59,11 +59,12 @@ def inception_v3(input_shape: Shape, num_classes: int) -> keras.Model:
     Batch normalisation is given its scale, as in torchvision.
     """
     inputs = x = keras.Input(input_shape)
-    size = tuple(max(side, _INCEPTION_SIZE) for side in input_shape[:2])
-    if size != input_shape[:2]:
+    height, width, channels = input_shape
+    size = max(height, _INCEPTION_SIZE), max(width, _INCEPTION_SIZE)
+    if size != (height, width):
         x = layers.Resizing(*size, name="resize")(x)
     original = _original(
-        keras.applications.InceptionV3, (*size, input_shape[-1]), num_classes, input_tensor=x
+        keras.applications.InceptionV3, (*size, channels), num_classes, input_tensor=x
     )
     scaled = {
         layer.name: {"scale": True}

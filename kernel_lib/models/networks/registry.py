@@ -133,13 +133,13 @@ def _known_name(name: str) -> str:
 
 
 def _check_shape(input_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    shape = tuple(input_shape)
-    if len(shape) != 3:
+    if len(input_shape) != 3:
         raise ValueError(
             "`input_shape` must be (height, width, channels), without the batch axis. "
-            f"Received: input_shape={shape}."
+            f"Received: input_shape={input_shape}."
         )
-    return tuple(check_count("input_shape", size) for size in shape)
+    height, width, channels = (check_count("input_shape", size) for size in input_shape)
+    return height, width, channels
 
 
 def find_builder(
