@@ -124,13 +124,10 @@ class AuditResult:
         return folder
 
     def _save_figures(self, folder: Path) -> list[str]:
-        from matplotlib import pyplot
-
         names = []
         for name, figure in self.figures().items():
             with atomic_path(folder / f"{name}.png") as temporary:
                 figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
-            pyplot.close(figure)
             names.append(name)
         return names
 

@@ -49,11 +49,20 @@ _SETTINGS = {
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """Draw inside with the shared look; the caller's Matplotlib settings stay as they are."""
+    """Draw inside with the shared look; the caller's Matplotlib settings stay as they are.
+
+    Figures made inside belong to the caller alone: pyplot forgets them, so a notebook shows each
+    where it is asked for and not all at the end of a cell.
+    """
     from matplotlib import pyplot
 
-    with pyplot.rc_context(_SETTINGS):
-        yield
+    before = set(pyplot.get_fignums())
+    try:
+        with pyplot.rc_context(_SETTINGS):
+            yield
+    finally:
+        for number in set(pyplot.get_fignums()) - before:
+            pyplot.close(number)
 
 
 def color_and_marker(position: int) -> tuple[str, str]:

@@ -9,10 +9,12 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot
 
 from kernel_lib.report import AuditResult, Verdict
 from kernel_lib.report.page import verdict_html
 from kernel_lib.report.result import load, read_result
+from kernel_lib.report.theme import theme
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,9 @@ class SampleResult(AuditResult):
     question: ClassVar[str] = "Is <this> a sample?"
 
     def figures(self):
-        from matplotlib import pyplot
-
-        figure, axes = pyplot.subplots()
-        axes.plot([0, 1])
+        with theme():
+            figure, axes = pyplot.subplots()
+            axes.plot([0, 1])
         return {"line": figure}
 
 
@@ -147,3 +148,11 @@ def test_the_card_says_the_status_in_a_word(result):
 def test_a_status_is_one_of_four():
     with pytest.raises(ValueError, match="`status` must be one of"):
         Verdict("good", "", "", "", "")
+
+
+def test_figures_are_the_callers_alone(result):
+    before = pyplot.get_fignums()
+    size = pyplot.rcParams["font.size"]
+    result.figures()
+    assert pyplot.get_fignums() == before
+    assert pyplot.rcParams["font.size"] == size

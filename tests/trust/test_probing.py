@@ -94,7 +94,7 @@ def test_ridge_is_the_closed_form(random):
     values = (features - features[:600].mean(axis=0)) / features[:600].std(axis=0)
     sides = np.eye(4)[labels[:800]]
     sides -= sides.mean(axis=0)
-    expected = Ridge(alpha=0.1 * 600, fit_intercept=False).fit(values[:800], sides)
+    expected = Ridge(alpha=0.1 * 800, fit_intercept=False).fit(values[:800], sides)
     found = _Products(design).solve(
         slice(0, 800), sides.astype(np.float32), [0.1], slice(800, None)
     )
