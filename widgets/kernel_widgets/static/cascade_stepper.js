@@ -525,13 +525,9 @@ function buildPage(app) {
       made.header.node,
       h("div", { class: "kc-control" }, made.strip.node, made.slider.node),
       made.toolbar.node,
-      h(
-        "div",
-        { class: "kc-body" },
-        made.grid.node,
-        h("div", { class: "kc-side" }, made.curves.node, made.verdicts.node),
-      ),
+      h("div", { class: "kc-body" }, made.grid.node, made.curves.node),
       made.film.node,
+      made.verdicts.node,
       footer(app.tab),
       made.live.node,
       help,
@@ -747,7 +743,7 @@ function stripPart(app) {
     refresh({ step }) {
       boxes.forEach((box) => box.show(tab.steps[step].changed.includes(box.name), word));
     },
-    resize: () => standUpIfCrowded(list, ".kc-block-name"),
+    resize: () => arrangeNames(list, ".kc-block-name"),
   };
 }
 
@@ -786,12 +782,19 @@ function blockKey(test) {
   );
 }
 
-/** Names that do not fit lying down stand up, all together. */
-function standUpIfCrowded(list, selector) {
-  list.classList.remove("kc-standing");
+/** Where names do not fit beside their sign they go above it, and where they are too long even
+ * for a line of their own they stand up: all together, measured in bold so that nothing jumps. */
+function arrangeNames(list, selector) {
   const names = [...list.querySelectorAll(selector)];
-  const crowded = names.some((name) => name.scrollWidth > name.clientWidth + 1);
-  list.classList.toggle("kc-standing", crowded);
+  const isCrowded = (how) => {
+    list.classList.add("kc-bold", ...how);
+    const crowded = names.some((name) => name.scrollWidth > name.clientWidth + 1);
+    list.classList.remove("kc-bold", ...how);
+    return crowded;
+  };
+  list.classList.remove("kc-standing", "kc-stacked");
+  if (!isCrowded(["kc-signed"])) return;
+  list.classList.add(isCrowded(["kc-stacked"]) ? "kc-standing" : "kc-stacked");
 }
 
 // ---------------------------------------------------------------- slider
@@ -838,7 +841,7 @@ function sliderPart(app) {
       play.show(playing);
     },
     resize() {
-      standUpIfCrowded(tickList, ".kc-tick-name");
+      arrangeNames(tickList, ".kc-tick-name");
       tickList.style.height = `${Math.max(...ticks.map((tick) => tick.offsetHeight))}px`;
     },
   };
@@ -1695,11 +1698,12 @@ function verdictsPart(app) {
 function verdictItem(app, { method: name, status, text }) {
   const index = app.methodIndex(name);
   const title = index < 0 ? name : app.tab.methods[index].title;
+  const said = text.startsWith(title) ? text.slice(title.length).trimStart() : text;
   const node = h(
     "li",
     { class: `kc-verdict kc-${status}` },
     h("span", { class: "kc-status", title: status }, icon(status), spoken(`${status}: `)),
-    h("span", {}, h("b", {}, title), ` ${text}`),
+    h("span", {}, h("b", {}, title), " ", said),
   );
   const show = () => {
     const chosen = app.lit ?? app.methodIndex(app.state.focus);
