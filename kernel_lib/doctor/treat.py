@@ -1,0 +1,413 @@
+"""Treat a network: fine-tune it so that each class relies on its own channels and its object.
+
+Feng et al., Model Doctor: A Simple Gradient Aggregation Strategy for Diagnosing and Treating CNN
+Classifiers, AAAI 2022, with corrections that `docs/doctor.md` lists.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib._progress import progress as progress_bar
+from kernel_lib.data import ImageSet
+from kernel_lib.data.labelme_draw import area_average
+from kernel_lib.doctor.copying import copied
+from kernel_lib.doctor.course import Batches, Course
+from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
+from kernel_lib.doctor.keeping import Keeper, StopAtNaN, Validation
+from kernel_lib.doctor.places import check_tap, map_size
+from kernel_lib.doctor.recipe import MODES, Recipe
+from kernel_lib.doctor.survey import is_flat, survey
+from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.tasks import digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SMALLEST_MAP = 4  # the authors advise against the spatial loss on smaller maps
+_SMALLEST_IMAGE = 32  # and on images of this side or less
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a treatment trains.
+
+    Attributes:
+        epochs: times to go through the training images; at most so many with `patience`.
+        learning_rate: of stochastic gradient descent with momentum 0.9, falling to 0 as a cosine.
+        batch_size: images in a step.
+        masked_share: least share of masked images in each batch; None leaves it to chance.
+        patience: epochs without a better validation accuracy before it stops and takes the best
+            weights; None runs all epochs and takes the last.
+        clip: largest norm of a step's gradient.
+        seed: names the order of the images.
+    """
+
+    epochs: int = 5
+    learning_rate: float = 0.01
+    batch_size: int = 64
+    masked_share: float | None = None
+    patience: int | None = None
+    clip: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("epochs", self.epochs)
+        check_count("batch_size", self.batch_size)
+        check_count("seed", self.seed, low=0)
+        if self.patience is not None:
+            check_count("patience", self.patience)
+        if self.masked_share is not None:
+            check_number("masked_share", self.masked_share, 0, 1)
+        for name in ("learning_rate", "clip"):
+            if check_number(name, getattr(self, name), 0) == 0:
+                raise ValueError(f"`{name}` must be above 0. Received: {name}=0.")
+
+
+@dataclass
+class Treatment:
+    """A treated network and how it came about.
+
+    Attributes:
+        classifier: the treated network, a new `Classifier`.
+        history: a dict an epoch: loss, its parts, accuracy, validation_accuracy.
+        recipe, schedule: what was done.
+        notes: sentences on what was left out or stopped, and why.
+    """
+
+    classifier: Classifier
+    history: list[dict[str, float]]
+    recipe: Recipe
+    schedule: Schedule
+    notes: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The history as a table, one row an epoch."""
+        import pandas as pd
+
+        return pd.DataFrame(self.history)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the network as ``NAME_md.keras``; a file that is there is never overwritten.
+
+        Raises:
+            FileExistsError: the folder holds such a file.
+        """
+        path = Path(folder) / f"{self.classifier.name}.keras"
+        if path.exists():
+            raise FileExistsError(f"{path} exists and is not overwritten. Choose another folder.")
+        return self.classifier.save(path)
+
+
+def treat(
+    model: Any,
+    images: ImageSet,
+    diagnosis: Diagnosis | None = None,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
+    mode: str = "corrected",
+    tap: str | None = None,
+    target: str | None = None,
+    reading: str = "auto",
+    scaling: str | None = None,
+    epochs: int = 5,
+    learning_rate: float = 0.01,
+    batch_size: int = 64,
+    masked_share: float | None = None,
+    patience: int | None = None,
+    seed: int = 0,
+    folder: str | os.PathLike[str] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: bool = True,
+) -> Treatment:
+    """Fine-tune a copy of the network under L = CE + alpha L_c + beta L_s.
+
+    Args:
+        model: a Keras model or a `Classifier`. It is left exactly as it was.
+        images: an `ImageSet`. Its training split is trained on; images whose mask is empty, or
+            sets without masks, take no part in the spatial loss.
+        diagnosis: what each class relies on; None makes one.
+        alpha: weight of the channel loss; None is 1, or 10 in paper mode.
+        beta: weight of the spatial loss; None is 1 if there are masks, the images are larger than
+            32 pixels and the maps at least 4x4, else 0 (the authors' advice); 0 in paper mode.
+        mode: "corrected", or "paper" for the authors' published settings: raw logits, only what
+            raises the score, alpha 10, no scaling.
+        tap: where gradients are constrained; None takes that of the diagnosis.
+        target: "log_prob", "prob", "loss" or "logit"; None is "log_prob", or "logit" in paper
+            mode.
+        reading: what is kept off the background, the "gradient" or the "gradient_x_activation";
+            "auto" takes the gradient where it varies over places.
+        scaling: "match" or "none", see `Recipe`; None is "match", or "none" in paper mode.
+        epochs, learning_rate, batch_size, masked_share, patience, seed: see `Schedule`.
+        folder: where the state is kept after each epoch; a killed treatment goes on from there,
+            to the same weights.
+        callbacks: Keras callbacks of your own.
+        progress: show a progress bar.
+
+    Returns:
+        A `Treatment` with a new classifier named ``NAME_md``.
+
+    Raises:
+        ValueError: a combination that cannot do anything, such as a target whose gradient does
+            not reach the weights before the tap; masks asked for where there are none.
+
+    Example:
+        >>> treatment = treat(model, images, diagnosis, epochs=3)
+        >>> treatment.classifier.accuracy(images.test.images, images.test.labels)
+    """
+    check_choice("mode", mode, MODES)
+    classifier = as_classifier(model)
+    classifier.check_image_set(images)
+    if diagnosis is None:
+        diagnosis = diagnose(classifier, images, tap=tap, seed=seed, progress=progress)
+    is_paper = mode == "paper"
+    place = check_tap(classifier.network, tap or diagnosis.tap)
+    _refuse_other_tap(diagnosis, place.name)
+    size = map_size(place, images.image_shape, classifier.network)
+    beta, notes = _chosen_beta(beta, is_paper, images.train, size)
+    recipe = Recipe(
+        place.name,
+        alpha=(10.0 if is_paper else 1.0) if alpha is None else alpha,
+        beta=beta,
+        target=target or ("logit" if is_paper else "log_prob"),
+        aggregate="relu" if is_paper else "absolute",
+        reading="gradient" if reading == "auto" else reading,
+        scaling=scaling or ("none" if is_paper else "match"),
+    )
+    schedule = Schedule(epochs, learning_rate, batch_size, masked_share, patience, seed=seed)
+    practice = Practice(classifier, images, diagnosis, recipe, may_switch=reading == "auto")
+    treated = practice.run(schedule, folder=folder, callbacks=callbacks, progress=progress)
+    return replace(treated, notes=(*notes, *treated.notes))
+
+
+class Practice:
+    """Treatments of one network that differ only in their schedule share one compiled step.
+
+    Args:
+        classifier: the network; a copy of it is treated.
+        images: the images.
+        diagnosis: what each class relies on.
+        recipe: what is constrained.
+        may_switch: whether a gradient that is the same everywhere may be replaced by gradient
+            times activation; otherwise it is refused.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        images: ImageSet,
+        diagnosis: Diagnosis,
+        recipe: Recipe,
+        may_switch: bool = True,
+    ):
+        self.original, self.images, self.recipe = classifier, images, recipe
+        self._relies = diagnosis.relies(recipe.tap)
+        self._may_switch, self._course = may_switch, None
+        self._notes: list[str] = []
+        train = images.train
+        place = check_tap(classifier.network, recipe.tap)
+        size = map_size(place, images.image_shape, classifier.network)
+        self._background, self._has_mask = backgrounds(train, size)
+        self._train = train
+
+    def run(
+        self,
+        schedule: Schedule,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        progress: bool = True,
+    ) -> Treatment:
+        """Treat a fresh copy by this schedule."""
+        batches = self._batches(schedule)
+        course = self._prepared(batches)
+        steps = len(batches) * schedule.epochs
+        course.compile(_optimizer(schedule, steps), jit_compile=False)
+        course.optimizer.build(course.trainable_variables)
+        keeper = Keeper(course, batches, self._state_path(schedule, folder))
+        keeper.resume()
+        own, is_over = self._own_callbacks(keeper, schedule)
+        if len(keeper.history) < schedule.epochs and not is_over:
+            # The bar's label says what is trained; one tick an epoch.
+            own.append(_Bar(schedule.epochs - len(keeper.history), self.original.name, progress))
+            course.fit(
+                batches,
+                epochs=schedule.epochs,
+                initial_epoch=len(keeper.history),
+                callbacks=[*own, *callbacks],
+                shuffle=False,
+                verbose=0,
+            )
+        else:
+            for callback in own:
+                callback.on_train_end()
+        notes = (*self._notes, *([keeper.message] if keeper.message else []))
+        result = copied(course.classifier)
+        result.name = f"{self.original.name}_md"
+        result.history = keeper.history
+        return Treatment(result, keeper.history, self.recipe, schedule, notes)
+
+    def _prepared(self, batches: Batches) -> Course:
+        """The course with the original weights, surveyed before it is used first."""
+        if self._course is None:
+            course = Course(copied(self.original), self.recipe, self._relies)
+            course.build((None, *self.images.image_shape))
+            if not self.recipe.is_plain:
+                course = self._checked(course, batches)
+            self._course = course
+        values = self.original.model.get_weights()
+        self._course.classifier.model.set_weights(values)
+        return self._course
+
+    def _checked(self, course: Course, batches: Batches) -> Course:
+        """Refuse constraints that can do nothing, and bring the others to size."""
+        found = survey(course, self._survey_batch(batches), self.recipe.target == "logit")
+        if found.reaches_trunk is False:
+            raise ValueError(
+                "The constraint has no gradient at the weights before the tap "
+                f"{self.recipe.tap!r}: all layers after it are piecewise linear, so the gradient "
+                "of a raw logit does not depend on what comes before. Use target='log_prob'."
+            )
+        if self.recipe.beta and is_flat(found):
+            return self._switched(batches)
+        if self.recipe.scaling == "match":
+            sizes = (found.channel, found.spatial)
+            factors = [found.cross_entropy / size if size > 0 else 1.0 for size in sizes]
+            course.scale.assign(np.array(factors, np.float32))
+        return course
+
+    def _switched(self, batches: Batches) -> Course:
+        if not self._may_switch or self.recipe.reading != "gradient":
+            raise ValueError(
+                f"The gradient at the tap {self.recipe.tap!r} is the same at every place of a map "
+                "(it feeds global pooling directly), so the spatial loss could only shrink "
+                "weights. Use reading='gradient_x_activation', or a tap before the last activation."
+            )
+        self._notes.append(
+            f"The gradient at {self.recipe.tap!r} is the same at every place, so the spatial loss "
+            "looks at gradient times activation."
+        )
+        self.recipe = replace(self.recipe, reading="gradient_x_activation")
+        course = Course(copied(self.original), self.recipe, self._relies)
+        course.build((None, *self.images.image_shape))
+        return self._checked(course, batches)
+
+    def _survey_batch(self, batches: Batches) -> tuple:
+        """A batch that holds masked images, if there are any."""
+        order = np.argsort(-self._has_mask[batches.order()], kind="stable")
+        return batches.at(np.sort(batches.order()[order[:64]]))
+
+    def _batches(self, schedule: Schedule) -> Batches:
+        return Batches(
+            self._train.images,
+            self._train.labels,
+            self._background,
+            self._has_mask,
+            batch_size=schedule.batch_size,
+            seed=schedule.seed,
+            masked_share=schedule.masked_share,
+        )
+
+    def _own_callbacks(
+        self, keeper: Keeper, schedule: Schedule
+    ) -> tuple[list[keras.callbacks.Callback], bool]:
+        held_out = self.images.splits["calibration"]
+        if not len(held_out):
+            if schedule.patience is not None:
+                raise ValueError("`patience` needs images in the calibration split.")
+            return [keeper, StopAtNaN(keeper)], False
+        images, labels = self.images.images[held_out], self.images.labels[held_out]
+        validation = Validation(keeper, images, labels, schedule.patience)
+        return [validation, keeper, StopAtNaN(keeper)], validation.is_over
+
+    def _state_path(self, schedule: Schedule, folder: Any) -> Path | None:
+        if folder is None:
+            return None
+        recipe = {
+            "model": self.original.digest,
+            "images": self.images.digest,
+            "relies": self._relies,
+            "recipe": asdict(self.recipe),
+            "schedule": asdict(schedule),
+        }
+        return Path(folder) / f"treat-{digest(recipe)}.npz"
+
+
+class _Bar(keras.callbacks.Callback):
+    def __init__(self, epochs: int, name: str, enabled: bool):
+        super().__init__()
+        self._steps = iter(progress_bar(range(epochs), f"Treating {name}", enabled=enabled))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        next(self._steps, None)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        next(self._steps, None)
+
+
+def backgrounds(images: ImageSet, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Background share of each place of a map, and which images own a mask.
+
+    Args:
+        images: an image set; an empty mask means that there is none.
+        size: (height, width) of the map.
+
+    Returns:
+        (num_images, height, width) float32 and (num_images,) float32.
+    """
+    if images.masks is None:
+        return np.zeros((len(images), *size), np.float32), np.zeros(len(images), np.float32)
+    has_mask = images.masks.any(axis=(1, 2))
+    shares = np.empty((len(images), *size), np.float32)
+    for start in range(0, len(images), 256):
+        shares[start : start + 256] = 1 - area_average(images.masks[start : start + 256], *size)
+    return shares * has_mask[:, None, None], has_mask.astype(np.float32)
+
+
+def _optimizer(schedule: Schedule, steps: int) -> keras.Optimizer:
+    rate = keras.optimizers.schedules.CosineDecay(schedule.learning_rate, steps)
+    return keras.optimizers.SGD(rate, momentum=0.9, global_clipnorm=schedule.clip)
+
+
+def _chosen_beta(
+    beta: float | None, is_paper: bool, train: ImageSet, size: tuple[int, int]
+) -> tuple[float, tuple[str, ...]]:
+    """The weight of the spatial loss, and why it is off where it is."""
+    has_masks = train.masks is not None and bool(train.masks.any())
+    if beta is not None:
+        if beta and not has_masks:
+            raise ValueError(
+                f"beta={beta:g} asks for the spatial loss, but no training image has a mask. Bring "
+                "masks in with kernel_lib.data.import_labelme, or leave `beta` out."
+            )
+        return beta, ()
+    if is_paper:
+        return 0.0, ()
+    if not has_masks:
+        return 0.0, ("No training image has a mask, so there is no spatial loss.",)
+    if max(train.image_shape[:2]) <= _SMALLEST_IMAGE or min(size) < _SMALLEST_MAP:
+        reason = (
+            f"Images of {train.image_shape[0]}x{train.image_shape[1]} pixels with maps of "
+            f"{size[0]}x{size[1]} are too small for the spatial loss to be of use (it needs more "
+            "than 32 pixels and maps of at least 4x4), so it is off. Give `beta` to use it anyway."
+        )
+        return 0.0, (reason,)
+    return 1.0, ()
+
+
+def _refuse_other_tap(diagnosis: Diagnosis, tap: str) -> None:
+    if tap not in diagnosis.averages:
+        raise ValueError(
+            f"The diagnosis does not cover the tap {tap!r}. It covers: "
+            f"{', '.join(diagnosis.layers)}. Diagnose with tap={tap!r} first."
+        )
