@@ -43,7 +43,7 @@ def frames(result: SaliencyResult) -> dict[str, Any]:
     return {
         "schema": 1,
         "test": given["test"],
-        "title": title,
+        "title": _title(result, title),
         "axis": axis,
         "blocks": given["blocks"],
         "steps": _steps(result),
@@ -64,6 +64,14 @@ def frames(result: SaliencyResult) -> dict[str, Any]:
         "words": list(CAVEATS),
         "verdicts": result.tables["verdicts"][["method", "status", "text"]].to_dict("records"),
     }
+
+
+def _title(result: SaliencyResult, title: str) -> str:
+    """What was done, to which network, with which images."""
+    origin = result.provenance
+    if not origin:
+        return title
+    return f"{title}: {origin['model']['name']} on {origin['data']['name']}"
 
 
 def _steps(result: SaliencyResult) -> list[dict[str, Any]]:

@@ -170,7 +170,8 @@ def _judge(
 
 
 def _percent(value: tuple[float, float, float]) -> str:
-    return f"{100 * value[0]:.0f} % [{100 * value[1]:.0f}, {100 * value[2]:.0f}]"
+    mean, low, high = (round(100 * share) for share in value)
+    return f"{mean} % [{low}, {high}]"
 
 
 def overall(
