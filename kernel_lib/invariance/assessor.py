@@ -1,9 +1,9 @@
 """An assessor: a calibrated judge of invariance that needs no labels, kept in a readable file.
 
-It is a logistic regression on standardised features, with its output calibrated on networks it was
-not fitted to. The file is JSON: numbers and names, nothing that runs. It is read with care: features
-under other names, another grid or another resampling are refused, and features outside the range
-seen in training are taken as the nearest value in it and named in a warning.
+It is a logistic regression on standardised features, with its output calibrated on networks it
+was not fitted to. The file is JSON: numbers and names, nothing that runs. It is read with care:
+features under other names, another grid or another resampling are refused, and features outside
+the range seen in training are taken as the nearest value in it and named in a warning.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ class Assessor:
         named = [self.names[i] for i in np.flatnonzero(outside)]
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         return (
-            f"{len(named)} of {len(self.names)} features lie outside the range of the networks this "
-            f"assessor was trained on ({', '.join(named[:3])}{more}); they are taken as the "
+            f"{len(named)} of {len(self.names)} features lie outside the range of the networks "
+            f"this assessor was trained on ({', '.join(named[:3])}{more}); they are taken as the "
             "nearest value in it. Trust the probability less.",
         )
 

@@ -37,9 +37,7 @@ def frames(result: InvarianceResult) -> dict[str, Any]:
     return {
         "schema": 1,
         "title": given["title"],
-        "steps": [
-            {"label": row.label, "value": float(row.value)} for row in curve.itertuples()
-        ],
+        "steps": [{"label": row.label, "value": float(row.value)} for row in curve.itertuples()],
         "identity": int(given["identity_index"]),
         "plateau": [int(group) for group in arrays["plateau"]],
         "class_names": list(names),

@@ -120,7 +120,7 @@ def bootstrap_matrices(signal: np.ndarray, num_resamples: int = 200, seed: int =
         (num_resamples, num_steps, num_steps).
     """
     signal = _checked(signal)
-    num_steps, num_images = signal.shape
+    num_images = signal.shape[1]
     random = np.random.default_rng(seed)
     counts = random.multinomial(num_images, np.full(num_images, 1 / num_images), num_resamples)
     return np.sqrt(_weighted_squares(signal, counts / num_images))

@@ -6,11 +6,11 @@
 | h | the identity step, T // 2 |
 | m | mean of D over all pairs of different steps |
 
-Measurements: `sstv` sensitivity to the choice of images; `mean`, `s_mean` (mean of squares), `std`;
-`robusterror` share of cells above 0.15; `discnty` spread along diagonals, over m; `asymm` difference
-between (a, b) and (-b, -a), over m; `grad_v`, `grad_h`, `grad_d` change from cell to cell down,
-across and both, away from the diagonal: mean, std and, for v and h, the mean of the rows' or
-columns' own std (`wstd`); `grad_overall` = mean of the three ratios mean / spread.
+Measurements: `sstv` sensitivity to the choice of images; `mean`, `s_mean` (mean of squares),
+`std`; `robusterror` share of cells above 0.15; `discnty` spread along diagonals, over m; `asymm`
+difference between (a, b) and (-b, -a), over m; `grad_v`, `grad_h`, `grad_d` change from cell to
+cell down, across and both, away from the diagonal: mean, std and, for v and h, the mean of the
+rows' or columns' own std (`wstd`); `grad_overall` = mean of the three ratios mean / spread.
 
 `mode="paper"` follows the original code, slips included: the diagonal is filled with its
 neighbours, the 3 x 3 cells around the identity are overwritten, grad_d takes differences of grad_v,

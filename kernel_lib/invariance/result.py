@@ -150,15 +150,11 @@ def _split(signals: Signals, name: str) -> Signals | None:
         return None
 
 
-def _scores(
-    measured: Measured, measurements: pd.DataFrame, flips: np.ndarray
-) -> dict[str, float]:
+def _scores(measured: Measured, measurements: pd.DataFrame, flips: np.ndarray) -> dict[str, float]:
     truth, h = measured.truth, measured.signals.grid.identity_index
     confidence = measurements.query("split == 'all' and signal == 'confidence'")
     found = {"flip_rate": float(np.delete(flips[h], h).mean())}
-    found["confidence_variance"] = float(
-        confidence.set_index("measurement").value["mean"]
-    )
+    found["confidence_variance"] = float(confidence.set_index("measurement").value["mean"])
     if measured.assessment is not None:
         found["probability_invariant"] = measured.assessment.probability
     if truth is None:
@@ -243,7 +239,9 @@ def wilson(successes: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     z = 1.959964
     share = successes / number
     centre = (share + z * z / (2 * number)) / (1 + z * z / number)
-    half = z * np.sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2) / (1 + z * z / number)
+    half = (
+        z * np.sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2) / (1 + z * z / number)
+    )
     return centre - half, centre + half
 
 

@@ -48,9 +48,7 @@ class Rules:
         else:
             check_number("fill", self.fill, 0, 1)
         if self.mask not in (True, False, "auto"):
-            raise ValueError(
-                f"`mask` must be True, False or 'auto'. Received: mask={self.mask!r}."
-            )
+            raise ValueError(f"`mask` must be True, False or 'auto'. Received: mask={self.mask!r}.")
 
 
 CLEAN = Rules()
@@ -149,7 +147,9 @@ def as_transform(
         found = transform
     elif callable(transform):
         if values is None:
-            raise ValueError("A transformation of your own needs `values`, one of them the identity.")
+            raise ValueError(
+                "A transformation of your own needs `values`, one of them the identity."
+            )
         name = getattr(transform, "__name__", "transformation").strip("<>")
         grid = as_grid(values, identity, "")
         return Transform(name, name.replace("_", " ").capitalize(), grid, function=transform)

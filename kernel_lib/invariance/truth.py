@@ -106,9 +106,7 @@ def _drop(before: float, after: float) -> float:
     return (before - after) / before if before > 0 else 0.0
 
 
-def _drop_interval(
-    right: np.ndarray, h: int, num_resamples: int, seed: int
-) -> tuple[float, float]:
+def _drop_interval(right: np.ndarray, h: int, num_resamples: int, seed: int) -> tuple[float, float]:
     """Interval of the drop at the worst step, found anew in each resample.
 
     A minimum over resampled steps lies too low, as noise always finds a lower one; the interval is

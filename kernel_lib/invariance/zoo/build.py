@@ -1,0 +1,217 @@
+"""Build a zoo: train, sweep and measure many networks, and gather what an assessor learns from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kernel_lib._checks import check_choice, check_count
+from kernel_lib.invariance.assessor import Assessor
+from kernel_lib.invariance.features import feature_names
+from kernel_lib.invariance.transforms import CLEAN, Rules, as_rules, as_transform
+from kernel_lib.invariance.truth import VERDICTS
+from kernel_lib.invariance.zoo.recipes import ModelRecipe
+from kernel_lib.invariance.zoo.work import TRUTH_COLUMNS
+from kernel_lib.tasks import Task, TaskRun, atomic_path, read_arrays, run_tasks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WORK = "kernel_lib.invariance.zoo.work"
+MIDDLE_DROP = 0.1  # borderline networks go to the side of this drop when two kinds are needed
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """Measured networks.
+
+    Attributes:
+        models: a row a network: its recipe, "verdict" (the truth) and the accuracies behind it.
+        features: (num_networks, num_features).
+        names: of the features.
+        setting: transformation, grid, resampling and mode.
+        run: what became of the tasks.
+    """
+
+    models: pd.DataFrame
+    features: np.ndarray
+    names: tuple[str, ...]
+    setting: dict[str, Any]
+    run: TaskRun
+
+    @property
+    def is_assessable(self) -> np.ndarray:
+        """(num_networks,) whether a network does better than guessing."""
+        return (self.models.verdict != "not assessable").to_numpy()
+
+    @property
+    def is_invariant(self) -> np.ndarray:
+        """(num_networks,) the two-way truth; borderline ones by the side of a drop of 10 %."""
+        verdict = self.models.verdict
+        near = (verdict == "borderline") & (self.models["drop"] <= MIDDLE_DROP)
+        return ((verdict == "invariant") | near).to_numpy()
+
+    def assessable(self) -> Zoo:
+        """The networks that can be judged at all."""
+        keep = self.is_assessable
+        models = self.models[keep].reset_index(drop=True)
+        return Zoo(models, self.features[keep], self.names, self.setting, self.run)
+
+    def assessor(self, *, name: str = "assessor", seed: int = 0) -> Assessor:
+        """An assessor fitted to all networks that can be judged."""
+        zoo = self.assessable()
+        summary = {
+            "name": name,
+            "num_networks": len(zoo.models),
+            "num_invariant": int(zoo.is_invariant.sum()),
+            "networks": sorted(set(zoo.models.network)),
+        }
+        return Assessor.fit(
+            zoo.features, zoo.is_invariant, zoo.names, setting=self.setting, summary=summary,
+            seed=seed,
+        )  # fmt: skip
+
+    def save_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write recipes, truth and features as one table."""
+        import pandas as pd
+
+        table = pd.concat([self.models, pd.DataFrame(self.features, columns=self.names)], axis=1)
+        with atomic_path(path) as temporary:
+            table.to_csv(temporary, index=False)
+        return Path(path)
+
+
+def build(
+    recipes: Sequence[ModelRecipe],
+    folder: str | os.PathLike[str],
+    *,
+    data: str = "mnist5k",
+    transform: str = "rotation",
+    rules: Rules | str = CLEAN,
+    mode: str = "clean",
+    num_data: int | None = None,
+    num_images: int = 500,
+    group_size: int = 8,
+    cuts: Mapping[str, float] | None = None,
+    workers: int | str = 0,
+    seed: int = 0,
+    progress: bool = True,
+) -> Zoo:
+    """Train, sweep and measure every network of a plan.
+
+    The training split trains, the test split gives the features, the calibration split the truth,
+    so features and truth never share an image. What `folder` holds already is not done again;
+    groups that fail are left out and named in `Zoo.run`.
+
+    Args:
+        recipes: the plan, see `small_plan` and `plan`.
+        folder: where weights, signals and measurements are kept.
+        data: name of the images, see `kernel_lib.data.load`.
+        transform: "rotation" or another name of `transforms()`.
+        rules: how borders are treated.
+        mode: "clean" or "paper" measurements.
+        num_data: images of the set to use; None takes all.
+        num_images: images for features, and as many for the truth.
+        group_size: networks trained and swept together.
+        cuts: of the truth, see `ground_truth`.
+        workers: 0 here, a number of local processes, or the address of a Dask scheduler.
+        seed: seed of the splits.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: no group could be finished.
+    """
+    check_choice("mode", mode, ("clean", "paper"))
+    check_count("group_size", group_size)
+    check_count("num_images", num_images, 2)
+    chosen = as_transform(transform)
+    images = {"name": data, "seed": seed, "num_images": num_data}
+    groups = grouped(recipes, group_size)
+    measured = [
+        _tasks(group, images, transform, as_rules(rules), mode, num_images, dict(cuts or {}))
+        for group in groups
+    ]
+    run = run_tasks(measured, folder, workers=workers, progress=progress)
+    names = feature_names(chosen.grid.is_symmetric)
+    setting = {
+        "transform": transform,
+        "values": list(chosen.grid.values),
+        "resampling": as_rules(rules).resampling,
+        "mode": mode,
+    }
+    return _gathered(groups, measured, Path(folder), names, setting, run)
+
+
+def grouped(recipes: Sequence[ModelRecipe], size: int) -> list[list[ModelRecipe]]:
+    """Networks that can be trained together, those of like length beside each other."""
+
+    def key(recipe: ModelRecipe) -> tuple:
+        return recipe.network, recipe.batch_size, recipe.adversarial, recipe.augment == "none"
+
+    by_length = sorted(recipes, key=lambda r: (*key(r), r.epochs, r.name))
+    groups: list[list[ModelRecipe]] = []
+    for recipe in by_length:
+        fits = groups and len(groups[-1]) < size and key(groups[-1][0])[:3] == key(recipe)[:3]
+        if fits:
+            groups[-1].append(recipe)
+        else:
+            groups.append([recipe])
+    return groups
+
+
+def _tasks(
+    group: Sequence[ModelRecipe],
+    images: dict[str, Any],
+    transform: str,
+    rules: Rules,
+    mode: str,
+    num_images: int,
+    cuts: dict[str, float],
+) -> Task:
+    train = Task(
+        "train", f"{_WORK}:train", {"data": images, "models": [r.describe() for r in group]}
+    )
+    swept = {
+        "data": images,
+        "network": group[0].network,
+        "num_models": len(group),
+        "transform": transform,
+        "rules": asdict(rules),
+        "num_images": num_images,
+    }
+    sweep = Task("sweep", f"{_WORK}:sweep", swept, {"weights": train})
+    return Task("measure", f"{_WORK}:measure", {"mode": mode, "cuts": cuts}, {"sweeps": sweep})
+
+
+def _gathered(
+    groups: Sequence[Sequence[ModelRecipe]],
+    tasks: Sequence[Task],
+    folder: Path,
+    names: tuple[str, ...],
+    setting: dict[str, Any],
+    run: TaskRun,
+) -> Zoo:
+    import pandas as pd
+
+    rows, found = [], []
+    for group, task in zip(groups, tasks, strict=True):
+        arrays = read_arrays(task.path(folder)) if task.key in run.done else None
+        if arrays is None:
+            continue
+        found.append(arrays["features"])
+        for recipe, numbers, verdict in zip(group, arrays["truth"], arrays["verdict"], strict=True):
+            truth = dict(zip(TRUTH_COLUMNS, numbers.tolist(), strict=True))
+            rows.append(recipe.describe() | {"verdict": VERDICTS[verdict]} | truth)
+    if not rows:
+        raise ValueError(
+            f"No group of networks could be finished. The first failure: "
+            f"{next(iter(run.failed.values()), 'unknown')}"
+        )
+    order = sorted(range(len(rows)), key=lambda i: (rows[i]["held_out"], rows[i]["name"]))
+    models = pd.DataFrame([rows[i] for i in order])
+    return Zoo(models, np.concatenate(found)[order], names, setting, run)
