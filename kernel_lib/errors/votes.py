@@ -82,7 +82,8 @@ def votes(
     Raises:
         ValueError: no mutants, or logits that are not finite.
     """
-    if not len(mutants):
+    mutants = list(mutants)
+    if not mutants:
         raise ValueError("There are no mutants to ask. Draw some with kernel_lib.errors.mutants.")
     images = classifier.check_images(images)
     size = check_count("batch_size", batch_size or fitting_batch_size(images.shape[1:]))
@@ -90,7 +91,7 @@ def votes(
     shards = [mutants[first : first + _SHARD] for first in range(0, len(mutants), _SHARD)]
     origin = {}
     if cache is None:
-        shards = [list(mutants)]
+        shards = [mutants]
     else:
         origin = {"model": classifier.digest, "images": digest(images)}
     found: list[Votes] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from error_networks import centred, plain_network, residual_network
 
+from error_networks import centred, plain_network, residual_network
 from kernel_lib.errors import label_change_rate, mutants
 from kernel_lib.errors.recipes import Mutant, Recipe
 from kernel_lib.errors.runner import MutantRunner
@@ -61,7 +61,8 @@ def test_every_way_of_running_gives_the_clones_logits(classifier, images, layers
 def test_late_dense_layers_are_stacked_over_mutants(images):
     network = plain_network()
     chosen = mutable_layers(network, ["dense1", "logits"])
-    drawn = [Recipe("gf", 0.3).draw(chosen, 0, i) for i in range(12)]
+    drawn = [Recipe("gf", 0.3).draw(chosen, 0, i) for i in range(10)]
+    drawn += [Mutant("gf", {"logits": (1,)}, index=i) for i in range(2)]
     with restored_weights(network) as snapshot:
         runner = MutantRunner(network, drawn, snapshot)
         assert runner.stacked == list(range(12))

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from error_networks import plain_network
 
+from error_networks import plain_network
 from kernel_lib import network
 from kernel_lib.errors.recipes import OPERATORS, Mutant, Recipe, mutated
 from kernel_lib.errors.runner import MutantRunner

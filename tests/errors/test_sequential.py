@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from error_networks import centred, plain_network
 
+from error_networks import centred, plain_network
 from kernel_lib.errors import SequentialTest, label_change_rate
 from kernel_lib.errors.recipes import Recipe
 from kernel_lib.errors.sequential import (

@@ -1,0 +1,199 @@
+"""Detectors: classifiers of right and wrong that are trained on calibration predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from kernel_lib._checks import check_choice, check_count
+from kernel_lib._random import random_stream
+from kernel_lib.errors.evidence import Evidence
+from kernel_lib.errors.profiles import ClassProfiles
+from kernel_lib.errors.scorers import Scorer, votes_of
+
+HEADS = ("logistic", "mlp", "forest", "lda", "qda")
+LEAST_WRONG = 5
+
+Features = Callable[[Evidence], np.ndarray]
+
+
+class Learned:
+    """A classifier on features of the evidence; its score is the chance of being wrong.
+
+    Args:
+        features: evidence -> (num_images, num_features).
+        head: "logistic" (L2, strength by cross-validation), "mlp" (200 and 200 units), "forest"
+            (100 trees of depth 10), "lda" or "qda".
+        seed: seed of the heads that draw.
+    """
+
+    needs_fit = True
+
+    def __init__(self, features: Features, head: str = "logistic", seed: int = 0):
+        self.features, self.head, self.seed = features, check_choice("head", head, HEADS), seed
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        wrong = check_enough(wrong)
+        values = np.asarray(self.features(evidence), np.float64)
+        # Columns to (x - mean) / (max - min), by statistics of the training predictions.
+        self.mean, span = values.mean(axis=0), np.ptp(values, axis=0)
+        self.span = np.where(span > 0, span, 1)
+        self.classifier = _head(self.head, self.seed, int(wrong.sum()))
+        self.classifier.fit(self._scaled(values), wrong.astype(int))
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        values = np.asarray(self.features(evidence), np.float64)
+        return self.classifier.predict_proba(self._scaled(values))[:, 1]
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        return (values - self.mean) / self.span
+
+
+class Profiled:
+    """A classifier on how each prediction's conductance fits the profile of its class."""
+
+    needs_fit = True
+
+    def __init__(self, head: str = "logistic", seed: int = 0):
+        self.head, self.seed = head, seed
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        wrong = check_enough(wrong)
+        self.profiles = ClassProfiles().fit(evidence, wrong)
+        self.learned = Learned(self.profiles.features, self.head, self.seed).fit(evidence, wrong)
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        return self.learned.score(evidence)
+
+
+class Combined:
+    """Label change rate and conductance: a second stage on out-of-fold scores of the first."""
+
+    needs_fit = True
+
+    def __init__(self, first: Callable[[], Scorer], head: str = "logistic", seed: int = 0):
+        self.first, self.head, self.seed = first, head, seed
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        stage_one = out_of_fold(self.first, evidence, wrong, self.seed + 1)
+        self.scorer = self.first().fit(evidence, wrong)
+        pairs = np.column_stack([votes_of(evidence).rate, _logit(stage_one)])
+        self.second = Learned(lambda _: pairs, self.head, self.seed).fit(evidence, wrong)
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        pairs = np.column_stack([votes_of(evidence).rate, _logit(self.scorer.score(evidence))])
+        self.second.features = lambda _: pairs
+        return self.second.score(evidence)
+
+
+def last_conductance(evidence: Evidence) -> np.ndarray:
+    """Conductances at the last tap, as in the published detector."""
+    return evidence.conductance[list(evidence.conductance)[-1]]
+
+
+def with_class(values: np.ndarray, evidence: Evidence) -> np.ndarray:
+    """Append the predicted class, one-hot."""
+    return np.column_stack([values, np.eye(evidence.logits.shape[1])[evidence.predicted]])
+
+
+def sorted_logits(evidence: Evidence) -> np.ndarray:
+    """The logits, and beside them the same in falling order."""
+    return np.column_stack([evidence.logits, -np.sort(-evidence.logits, axis=1)])
+
+
+def out_of_fold(
+    make: Callable[[], Scorer],
+    evidence: Evidence,
+    wrong: np.ndarray,
+    seed: int = 0,
+    num_folds: int = 5,
+) -> np.ndarray:
+    """Score each prediction with a scorer fitted on the other folds, (num_images,)."""
+    wrong = np.asarray(wrong).astype(bool)
+    if not make().needs_fit:
+        return make().score(evidence)
+    check_enough(wrong)
+    scores = np.empty(len(wrong))
+    for held_out in folds(wrong, num_folds, seed):
+        rest = np.setdiff1d(np.arange(len(wrong)), held_out)
+        scorer = make().fit(evidence.select(rest), wrong[rest])
+        scores[held_out] = scorer.score(evidence.select(held_out))
+    return scores
+
+
+def folds(wrong: np.ndarray, num_folds: int, seed: int) -> Iterator[np.ndarray]:
+    """Indices of each fold, with right and wrong predictions spread evenly."""
+    random = random_stream([check_count("seed", seed, 0), num_folds])
+    place = np.empty(len(wrong), np.int64)
+    for kind in (True, False):
+        members = np.flatnonzero(wrong == kind)
+        place[random.permutation(members)] = np.arange(len(members)) % num_folds
+    for fold in range(num_folds):
+        yield np.flatnonzero(place == fold)
+
+
+def check_enough(wrong: np.ndarray) -> np.ndarray:
+    """Refuse to learn what is wrong from too few examples."""
+    wrong = np.asarray(wrong).astype(bool)
+    for kind, count in (("wrong", int(wrong.sum())), ("right", int((~wrong).sum()))):
+        if count < LEAST_WRONG - 1:
+            raise ValueError(
+                f"Only {count} of {len(wrong)} calibration predictions are {kind}; a detector "
+                f"needs at least {LEAST_WRONG} to learn from. Use more calibration images"
+                f"{', or a weaker network' if kind == 'wrong' else ''}."
+            )
+    return wrong
+
+
+def _logit(chances: np.ndarray) -> np.ndarray:
+    chances = np.clip(chances, 1e-6, 1 - 1e-6)
+    return np.log(chances / (1 - chances))
+
+
+def _head(name: str, seed: int, num_wrong: int) -> Any:
+    from sklearn.discriminant_analysis import (
+        LinearDiscriminantAnalysis,
+        QuadraticDiscriminantAnalysis,
+    )
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.neural_network import MLPClassifier
+
+    if name == "logistic":
+        return _Logistic(min(3, num_wrong), seed)
+    return {
+        "mlp": lambda: MLPClassifier((200, 200), alpha=0.1, max_iter=60, random_state=seed),
+        "forest": lambda: RandomForestClassifier(100, max_depth=10, random_state=seed),
+        "lda": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+        "qda": lambda: QuadraticDiscriminantAnalysis(reg_param=0.1),
+    }[name]()
+
+
+class _Logistic:
+    """Logistic regression whose penalty has the best cross-validated likelihood."""
+
+    _STRENGTHS = (0.03, 0.3, 3.0, 30.0)
+
+    def __init__(self, num_folds: int, seed: int):
+        self.num_folds, self.seed = num_folds, seed
+
+    def fit(self, values: np.ndarray, wrong: np.ndarray) -> Self:
+        from sklearn.linear_model import LogisticRegression
+
+        losses = np.zeros(len(self._STRENGTHS))
+        for held_out in folds(wrong.astype(bool), self.num_folds, self.seed):
+            rest = np.setdiff1d(np.arange(len(wrong)), held_out)
+            for place, strength in enumerate(self._STRENGTHS):
+                model = LogisticRegression(C=strength, max_iter=500).fit(values[rest], wrong[rest])
+                chance = np.clip(model.predict_proba(values[held_out])[:, 1], 1e-9, 1 - 1e-9)
+                losses[place] -= np.sum(np.log(np.where(wrong[held_out], chance, 1 - chance)))
+        best = self._STRENGTHS[int(losses.argmin())]
+        self.model = LogisticRegression(C=best, max_iter=500).fit(values, wrong)
+        return self
+
+    def predict_proba(self, values: np.ndarray) -> np.ndarray:
+        return self.model.predict_proba(values)

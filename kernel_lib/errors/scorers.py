@@ -1,0 +1,203 @@
+"""Scores of suspicion that are fitted on calibration predictions, one class for each.
+
+Every scorer has `fit(evidence, wrong)` and `score(evidence)`; a higher score is more suspicion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from kernel_lib.errors import confidence
+from kernel_lib.errors.evidence import Evidence
+from kernel_lib.errors.sequential import (
+    SequentialTest,
+    SequentialVotes,
+    default_threshold,
+    from_votes,
+    shuffled_order,
+)
+from kernel_lib.errors.votes import Votes
+
+_NEIGHBOURS = 10
+
+
+class Scorer(Protocol):
+    """What gives each prediction its suspicion."""
+
+    needs_fit: bool
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        """Learn from predictions that are known to be right or wrong."""
+        ...
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        """Suspicion, (num_images,)."""
+        ...
+
+
+class Plain:
+    """A function of the evidence that needs no fitting."""
+
+    needs_fit = False
+
+    def __init__(self, function: Callable[[Evidence], np.ndarray]):
+        self.function = function
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        return self.function(evidence)
+
+
+class Temperature:
+    """Maximum softmax after one temperature, fitted on calibration predictions."""
+
+    needs_fit = True
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        self.temperature = confidence.temperature(evidence.logits, ~wrong)
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        return confidence.msp(np.asarray(evidence.logits, np.float64) / self.temperature)
+
+
+class Mahalanobis:
+    """Squared distance to the nearest class mean, with one covariance for all classes.
+
+    Lee et al. 2018 on the penultimate features; `relative` subtracts the distance under a single
+    Gaussian for all classes (Ren et al. 2021). The covariance is shrunk (Ledoit and Wolf).
+    """
+
+    needs_fit = True
+
+    def __init__(self, relative: bool = False):
+        self.relative = relative
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        from sklearn.covariance import LedoitWolf
+
+        features, classes = _right(evidence, wrong)
+        known = np.unique(classes)
+        self.means = np.stack([features[classes == c].mean(axis=0) for c in known])
+        centred = features - self.means[np.searchsorted(known, classes)]
+        self.within = LedoitWolf(assume_centered=True).fit(centred).precision_
+        self.mean = features.mean(axis=0)
+        self.whole = LedoitWolf().fit(features).precision_
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        features = np.asarray(evidence.features, np.float64)
+        near = np.min([_squared(features - m, self.within) for m in self.means], axis=0)
+        return near - _squared(features - self.mean, self.whole) if self.relative else near
+
+
+class NearestNeighbours:
+    """Distance to the k-th nearest right calibration image, unit features (Sun et al. 2022)."""
+
+    needs_fit = True
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        from sklearn.neighbors import NearestNeighbors
+
+        features, _ = _right(evidence, wrong)
+        count = min(_NEIGHBOURS, len(features))
+        self.neighbours = NearestNeighbors(n_neighbors=count).fit(_unit(features))
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        return self.neighbours.kneighbors(_unit(evidence.features))[0][:, -1]
+
+
+class TrustScore:
+    """Distance to the predicted class over distance to the nearest other (Jiang et al. 2018).
+
+    Each class is represented by its right calibration images, less the tenth that lies in the
+    thinnest places.
+    """
+
+    needs_fit = True
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        from sklearn.neighbors import NearestNeighbors
+
+        features, classes = _right(evidence, wrong)
+        self.trees: dict[int, Any] = {}
+        for c in np.unique(classes):
+            dense = _without_thinnest(features[classes == c])
+            self.trees[int(c)] = NearestNeighbors(n_neighbors=1).fit(dense)
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        features = np.asarray(evidence.features, np.float64)
+        distances = np.full((len(features), evidence.logits.shape[1]), np.inf)
+        for c, tree in self.trees.items():
+            distances[:, c] = tree.kneighbors(features)[0][:, 0]
+        rows = np.arange(len(features))
+        own = distances[rows, evidence.predicted].copy()
+        distances[rows, evidence.predicted] = np.inf
+        other = distances.min(axis=1)
+        # A class never seen right is infinitely far: then only the other distance is known.
+        return np.where(np.isinf(own), 1e6, own / np.maximum(other, 1e-12))
+
+
+class SequentialRate:
+    """Label change rate as the sequential test estimates it, with its threshold from calibration.
+
+    Attributes:
+        found: after `score`, what the test saw.
+    """
+
+    needs_fit = True
+
+    def __init__(self, seed: int = 0, ratio: float = 0.3):
+        self.seed, self.ratio = seed, ratio
+
+    def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
+        threshold = default_threshold(votes_of(evidence).rate[~wrong])
+        ratio = min(self.ratio, 0.9 * (1 - threshold) / threshold)
+        self.test = SequentialTest(threshold, ratio)
+        return self
+
+    def score(self, evidence: Evidence) -> np.ndarray:
+        said = votes_of(evidence)
+        order = shuffled_order(len(said.predictions), self.seed)
+        self.found: SequentialVotes = from_votes(said.predictions != said.base, self.test, order)
+        return self.found.rate
+
+
+def votes_of(evidence: Evidence) -> Votes:
+    """The votes, or a clear line that there are none."""
+    if evidence.votes is None:
+        raise ValueError("This score needs the votes of mutants, and none were asked.")
+    return evidence.votes
+
+
+def _right(evidence: Evidence, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features and classes of the right predictions."""
+    right = ~np.asarray(wrong).astype(bool)
+    return np.asarray(evidence.features, np.float64)[right], evidence.predicted[right]
+
+
+def _squared(offsets: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    return np.einsum("nd,nd->n", offsets @ precision, offsets)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    features = np.asarray(features, np.float64)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _without_thinnest(features: np.ndarray, share: float = 0.1) -> np.ndarray:
+    from sklearn.neighbors import NearestNeighbors
+
+    count = min(_NEIGHBOURS, len(features) - 1)
+    if count < 1:
+        return features
+    tree = NearestNeighbors(n_neighbors=count + 1).fit(features)
+    radius = tree.kneighbors(features)[0][:, -1]
+    return features[radius <= np.quantile(radius, 1 - share)]
