@@ -170,6 +170,8 @@ def _judge(
 
 
 def _percent(value: tuple[float, float, float]) -> str:
+    if np.isnan(value[0]):
+        return "nothing that can be measured"
     mean, low, high = (round(100 * share) for share in value)
     return f"{mean} % [{low}, {high}]"
 
