@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -51,7 +51,7 @@ def templates() -> list[Template]:
     Of two with the same name, the first found counts.
     """
     found: dict[str, Template] = {}
-    for path in _notebooks():
+    for path in notebooks():
         if path.stem in found:
             continue
         try:
@@ -69,9 +69,9 @@ def template(name: str | Path) -> Template:
     """
     if str(name).endswith(".ipynb"):
         return read_template(Path(name))
-    path = next((path for path in _notebooks() if path.stem == str(name)), None)
+    path = next((path for path in notebooks() if path.stem == str(name)), None)
     if path is None:
-        names = sorted({path.stem for path in _notebooks()})
+        names = sorted({path.stem for path in notebooks()})
         hint = did_you_mean(name, names)
         raise ValueError(
             f"There is no template {str(name)!r}.{hint} Templates: {', '.join(names) or 'none'}. "
@@ -83,6 +83,12 @@ def template(name: str | Path) -> Template:
 def parameters(name: str | Path) -> tuple[Parameter, ...]:
     """Return the parameters of the template called `name`, or of the notebook at that path."""
     return template(name).parameters
+
+
+def notebooks(more_folders: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield the notebook files that are templates by their place, then those of `more_folders`."""
+    for folder in [*_folders(), *more_folders]:
+        yield from sorted(folder.glob("*.ipynb"))
 
 
 def read_template(path: Path) -> Template:
@@ -104,7 +110,7 @@ def read_template(path: Path) -> Template:
         description=told.get("description") or description,
         path=path,
         parameters=parameters,
-        presets=tuple(sorted(file.stem for file in _preset_folder(path).glob("*.yaml"))),
+        presets=tuple(sorted(file.stem for file in preset_folder(path).glob("*.yaml"))),
     )
 
 
@@ -119,7 +125,7 @@ def preset(template: Template, name: str) -> dict[str, Any]:
         known = ", ".join(template.presets) or "none"
         hint = did_you_mean(name, template.presets)
         raise ValueError(f"{template.name} has no preset {name!r}.{hint} Presets: {known}.")
-    return read_values(_preset_folder(template.path) / f"{name}.yaml", template.parameters)
+    return read_values(preset_folder(template.path) / f"{name}.yaml", template.parameters)
 
 
 def read_values(path: Path, parameters: tuple[Parameter, ...]) -> dict[str, Any]:
@@ -148,11 +154,6 @@ def read_values(path: Path, parameters: tuple[Parameter, ...]) -> dict[str, Any]
         raise type(error)(f"{path}: {error}") from None
 
 
-def _notebooks() -> Iterator[Path]:
-    for folder in _folders():
-        yield from sorted(folder.glob("*.ipynb"))
-
-
 def _folders() -> Iterator[Path]:
     from jupyter_core.paths import jupyter_path
 
@@ -165,7 +166,8 @@ def _folders() -> Iterator[Path]:
     yield from map(Path, jupyter_path("kernel_lib", "templates"))
 
 
-def _preset_folder(path: Path) -> Path:
+def preset_folder(path: Path) -> Path:
+    """Return the folder that holds the presets of the notebook `path`."""
     return path.parent / "presets" / path.stem
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from kernel_lib._checks import check_number
 from kernel_lib.run import catalogue, record, schema
@@ -55,6 +55,7 @@ def run(
     progress: bool | Callable[[Step], None] = True,
     timeout: float | None = None,
     overwrite: bool = False,
+    log: TextIO | None = None,
 ) -> RunResult:
     """Execute a template and keep the executed notebook.
 
@@ -72,6 +73,7 @@ def run(
         timeout: Seconds after which the run is stopped.
         overwrite: Whether to replace a file at `output` that is not an earlier run of the same
             template.
+        log: Where to write what the cells print, as it comes; the notebook holds it too.
 
     Returns:
         What became of the run.
@@ -91,7 +93,7 @@ def run(
     if any(parameter.name == "output_dir" for parameter in template.parameters):
         values.setdefault("output_dir", ".")
     with reporter(template.name, progress) as report:
-        return _Run(template, path, values, preset, report).execute(timeout)
+        return _Run(template, path, values, preset, report, log).execute(timeout)
 
 
 class _Run:
@@ -104,6 +106,7 @@ class _Run:
         values: dict[str, Any],
         preset: str | None,
         report: Callable[[Step], None],
+        log: TextIO | None,
     ) -> None:
         import nbformat
 
@@ -112,6 +115,7 @@ class _Run:
         self.values = values
         self.preset = preset
         self.report = report
+        self.log = log
         self.cell: int | None = None  # index of the cell that runs
         self.step: Step | None = None
         self.started = time.monotonic()
@@ -158,6 +162,8 @@ class _Run:
                 progress_bar=False,
                 start_timeout=START_SECONDS,
                 km=manager,
+                stdout_file=self.log,
+                stderr_file=self.log,
                 resources={"metadata": {"path": str(self.path.parent)}},
                 timeout_func=self._time_left(timeout),
                 on_notebook_start=self._on_notebook_start,

@@ -1,0 +1,211 @@
+"""The HTTP handlers: each refuses whoever is not logged in, checks what it is given, and answers.
+
+A problem of the person's is answered with 400 and one readable line, a thing that is not there with
+404. No handler takes a path that is not below the server's root.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from kernel_lib.server import library, notebooks, results, runs
+from kernel_lib.server.schemas import check
+
+PREFIX = "kernel-lib/api"
+
+
+class Handler(APIHandler):
+    """What the handlers share."""
+
+    auth_resource = "kernel_lib"
+
+    @property
+    def service(self) -> Any:
+        return self.settings["kernel_lib"]
+
+    def asked(self, form: str) -> dict[str, Any]:
+        """Return the JSON body, which must have the form called `form`."""
+        checked: dict[str, Any] = check(form, self.get_json_body())
+        return checked
+
+    def answer(self, content: dict[str, Any]) -> None:
+        self.finish(json.dumps(content, allow_nan=False))
+
+    def write_error(self, status_code: int, **more: Any) -> None:
+        error = more.get("exc_info", (None, None, None))[1]
+        if type(error) is LookupError:
+            status_code = 404
+        elif isinstance(error, (TypeError, ValueError)):
+            status_code = 400
+        else:
+            super().write_error(status_code, **more)
+            return
+        self.set_status(status_code)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"message": str(error)}))
+
+    def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
+        if type(error) is LookupError or isinstance(error, (TypeError, ValueError)):
+            self.log.debug("kernel_lib: %s", error, exc_info=(kind, error, trace))
+        else:
+            super().log_exception(kind, error, trace)
+
+
+class Templates(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.answer(self.service.library.listing())
+
+
+class TemplateOf(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        self.answer(self.service.library.detail(name))
+
+
+class Icon(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        picture = library.icon(self.service.library.template(name))
+        if not picture.is_file():
+            raise web.HTTPError(404)
+        # It is shown as a picture; opened by itself, it may still run no script.
+        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.set_header("Cache-Control", "private, max-age=3600")
+        self.finish(picture.read_bytes(), set_content_type="image/svg+xml")
+
+
+class Names(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.answer(await asyncio.to_thread(_names))
+
+
+class Validation(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        asked = self.asked("ValidateRequest")
+        template = self.service.library.template(asked["template"])
+        self.answer(library.problems(template, asked["preset"], asked["values"]))
+
+
+class Notebooks(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        asked = self.asked("FilledRequest")
+        template = self.service.library.template(asked["template"])
+        values = library.checked_values(template, asked["preset"], asked["values"])
+        folder = runs.notebook_folder(self.service.places, asked["folder"])
+        path = await notebooks.create(self.contents_manager, template, values, folder)
+        self.set_status(201)
+        self.answer({"path": path})
+
+
+class Runs(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.answer(await asyncio.to_thread(runs.listing, self.service))
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        request = runs.add(self.service, self.asked("FilledRequest"))
+        self.set_status(201)
+        self.answer(runs.described(self.service, request))
+
+
+class RunOf(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        self.answer(runs.described(self.service, self.service.store.get(name)))
+
+    @web.authenticated
+    @authorized
+    async def delete(self, name: str) -> None:
+        request = self.service.store.get(name)
+        if not self.service.store.state(request).ended:
+            raise ValueError("The run has not ended. Cancel it first.")
+        self.service.store.remove(request)
+        self.set_status(204)
+        self.finish()
+
+
+class Cancel(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self, name: str) -> None:
+        request = self.service.store.get(name)
+        if not self.service.store.state(request).ended:
+            self.service.queue.cancel(request)
+        self.answer(runs.described(self.service, request))
+
+
+class Log(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        start = self.get_query_argument("start", "0")
+        if not start.isdecimal():
+            raise ValueError(f"`start` must be a whole number. Received: start={start!r}.")
+        text, following = self.service.store.log(self.service.store.get(name), int(start))
+        self.answer({"text": text, "next": following})
+
+
+class Results(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        folder = self.get_query_argument("folder", "")
+        self.answer(await asyncio.to_thread(results.listing, self.service.places, folder))
+
+
+class Result(Handler):
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        folder = self.get_query_argument("folder")
+        self.answer(await asyncio.to_thread(results.detail, self.service.places, folder))
+
+
+ROUTES: list[tuple[str, type[Handler]]] = [
+    ("templates", Templates),
+    ("templates/([^/]+)", TemplateOf),
+    ("templates/([^/]+)/icon", Icon),
+    ("names", Names),
+    ("validate", Validation),
+    ("notebooks", Notebooks),
+    ("runs", Runs),
+    ("runs/([^/]+)", RunOf),
+    ("runs/([^/]+)/cancel", Cancel),
+    ("runs/([^/]+)/log", Log),
+    ("results", Results),
+    ("result", Result),
+]
+
+
+def handlers(base_url: str) -> list[tuple[str, type[Handler]]]:
+    """Return the handlers with their addresses."""
+    return [(url_path_join(base_url, PREFIX, route) + "/?", each) for route, each in ROUTES]
+
+
+def _names() -> dict[str, dict[str, str]]:
+    from kernel_lib import data, models
+
+    networks = models.names()
+    described = networks if isinstance(networks, dict) else dict.fromkeys(networks, "")
+    return {"models": dict(described), "data": data.names()}

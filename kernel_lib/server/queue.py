@@ -1,0 +1,107 @@
+"""Runs one after another: as many at once as the machine bears, each in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from kernel_lib.server.store import Request, RunStore, birth_of, read, write
+
+LOOK_SECONDS = 0.5
+
+
+class Queue:
+    """Starts queued runs and notices how they end.
+
+    Args:
+        store: The runs.
+        limit: How many may go on at once.
+        on_end: Is told the local path of the notebook of each run that ended.
+    """
+
+    def __init__(
+        self, store: RunStore, limit: int, on_end: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self.store = store
+        self.limit = limit
+        self.on_end = on_end
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._followed: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Look after the runs until all have ended."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._look_after())
+
+    def cancel(self, request: Request) -> None:
+        """Stop a run, or take it out of the queue."""
+        folder = self.store.claim(request)
+        if folder is not None:  # it has not begun
+            self.store.end(request, "cancelled")
+            return
+        folder = self.store.folder / request.id
+        (folder / "cancel").touch()
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(read(folder / "process.json")["pid"], signal.SIGTERM)
+
+    async def close(self) -> None:
+        """Stop looking; the runs go on."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _look_after(self) -> None:
+        while await self._step():
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _step(self) -> bool:
+        """Tell of those that ended, start what may start; return whether any is left."""
+        for process in self._processes.values():
+            process.poll()  # else a process that ended would stay as a zombie
+        runs = [(request, self.store.state(request)) for request in self.store.all()]
+        for request, state in runs:
+            if state.status == "running":
+                self._followed.add(request.id)
+            elif state.ended and request.id in self._followed:
+                self._followed.discard(request.id)
+                self._processes.pop(request.id, None)
+                await self.on_end(request.notebook)
+        queued = [request for request, state in reversed(runs) if state.status == "queued"]
+        going_on = sum(state.status == "running" for _, state in runs)
+        for request in queued[: max(0, self.limit - going_on)]:
+            self._start(request)
+        return bool(queued or going_on)
+
+    def _start(self, request: Request) -> None:
+        folder = self.store.claim(request)
+        if folder is None:
+            return  # another server on the same files was quicker
+        self._followed.add(request.id)
+        try:
+            process = _worker(folder)
+        except OSError as error:
+            failure = {"step": "", "source": "", "name": "OSError", "message": str(error)}
+            self.store.end(request, "failed", failure)
+            return
+        self._processes[request.id] = process
+        write(folder / "process.json", {"pid": process.pid, "born": birth_of(process.pid)})
+
+
+def _worker(folder: Path) -> subprocess.Popen[bytes]:
+    """Start the process of a run, in a session of its own: the server's end is not its end."""
+    with open(folder / "log.txt", "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kernel_lib.server.worker", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )

@@ -1,0 +1,151 @@
+"""Results on disk as the browser shows them: summaries of many, all of one."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kernel_lib.server.places import Places
+
+MOST_RESULTS = 200
+DEEPEST = 5
+MOST_ROWS = 200
+MOST_FOLDERS = 5000
+
+
+def listing(places: Places, folder: str) -> dict[str, Any]:
+    """Return the results below `folder`, the newest first, and those that cannot be read."""
+    results, broken = [], []
+    for found in _result_folders(places.folder(folder)):
+        try:
+            results.append(summary(places, found))
+        except ValueError as error:
+            place = places.path(found)
+            broken.append({"place": place, "problem": _without_folders(error, found)})
+    results.sort(key=lambda each: each["created"], reverse=True)
+    return {"results": results[:MOST_RESULTS], "broken": broken}
+
+
+def summary(places: Places, folder: Path) -> dict[str, Any]:
+    """Return the verdict of the result in `folder` and its first figure.
+
+    Raises:
+        ValueError: If there is no readable result.
+    """
+    content = _content(folder)
+    figures = _figures(places, folder, content)
+    return {
+        "folder": places.path(folder),
+        "audit": str(content["audit"]),
+        "question": str(content.get("question", "")),
+        "status": content["verdict"]["status"],
+        "headline": str(content["verdict"]["headline"]),
+        "created": str(content["provenance"].get("created", "")),
+        "figure": figures[0]["path"] if figures else "",
+    }
+
+
+def detail(places: Places, folder: str) -> dict[str, Any]:
+    """Return everything of the result in `folder`.
+
+    Raises:
+        ValueError: If there is no readable result, or `folder` lies outside the root.
+    """
+    local = places.folder(folder)
+    content = _content(local)
+    notebooks = sorted(local.glob("*.ipynb"))
+    page = local / "page.html"
+    return {
+        "folder": places.path(local),
+        "audit": str(content["audit"]),
+        "question": str(content.get("question", "")),
+        "verdict": content["verdict"],
+        "scores": content["scores"],
+        "figures": _figures(places, local, content),
+        "tables": [_table(places, local, str(name)) for name in content["tables"]],
+        "parameters": _rows("", content["parameters"]),
+        "provenance": _rows("", content["provenance"]),
+        "page": places.path(page) if page.is_file() else "",
+        "notebook": places.path(notebooks[0]) if notebooks else "",
+    }
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    """Return result.json, with all its parts in the form that is expected."""
+    from kernel_lib.report.result import read_result
+    from kernel_lib.server.schemas import check
+
+    content = read_result(folder)
+    try:
+        check("Verdict", content["verdict"])
+        for part in ("scores", "parameters", "provenance"):
+            if not isinstance(content[part], dict):
+                raise ValueError(f"`{part}` is not a mapping.")
+        if not isinstance(content["tables"], list):
+            raise ValueError("`tables` is not a list.")
+    except ValueError as error:
+        raise ValueError(f"{folder / 'result.json'} is damaged: {error}") from None
+    return content
+
+
+def _result_folders(top: Path) -> Iterator[Path]:
+    for looked, (place, folders, files) in enumerate(os.walk(top)):
+        depth = len(Path(place).relative_to(top).parts)
+        folders[:] = sorted(each for each in folders if each[0] not in "._" and depth < DEEPEST)
+        if "node_modules" in folders:
+            folders.remove("node_modules")
+        if "result.json" in files:
+            yield Path(place)
+        if looked >= MOST_FOLDERS:
+            return
+
+
+def _inside(places: Places, folder: Path, *parts: str) -> Path | None:
+    """Return the file at `parts` if it is there and below the root, however it is named."""
+    file = Path(os.path.realpath(folder.joinpath(*parts)))
+    root = places.root
+    return file if file.is_file() and root is not None and file.is_relative_to(root) else None
+
+
+def _figures(places: Places, folder: Path, content: dict[str, Any]) -> list[dict[str, str]]:
+    names = content.get("figures") or []
+    found = [(str(name), _inside(places, folder, "figures", f"{name}.png")) for name in names]
+    return [{"name": name, "path": places.path(file)} for name, file in found if file]
+
+
+def _table(places: Places, folder: Path, name: str) -> dict[str, Any]:
+    file = _inside(places, folder, "tables", f"{name}.csv")
+    if file is None:
+        return {"name": name, "path": "", "columns": [], "rows": [], "num_rows": 0}
+    with open(file, encoding="utf-8", newline="") as lines:
+        reader = csv.reader(lines)
+        columns = next(reader, [])
+        rows, num_rows = [], 0
+        for row in reader:
+            num_rows += 1
+            if num_rows <= MOST_ROWS:
+                rows.append(row)
+    return {
+        "name": name,
+        "path": places.path(file),
+        "columns": columns,
+        "rows": rows,
+        "num_rows": num_rows,
+    }
+
+
+def _rows(name: str, value: Any) -> list[dict[str, str]]:
+    """Return nested values as rows with names of several words."""
+    if isinstance(value, dict):
+        inner = [(f"{name} {key}".strip(), item) for key, item in value.items()]
+        return [row for key, item in inner for row in _rows(key, item)]
+    if isinstance(value, list):
+        value = ", ".join(str(item) for item in value)
+    return [{"name": name, "value": "" if value is None else str(value)}]
+
+
+def _without_folders(error: Exception, folder: Path) -> str:
+    return str(error).replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)

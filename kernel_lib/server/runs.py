@@ -1,0 +1,111 @@
+"""Runs as the browser knows them: started from a form, described with paths of the server."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from pathlib import Path
+from typing import Any
+
+from kernel_lib.server import results
+from kernel_lib.server.library import checked_values
+from kernel_lib.server.places import Places, clean
+from kernel_lib.server.store import Request
+
+SHOWN = 100
+
+
+def add(service: Any, asked: dict[str, Any]) -> Request:
+    """Queue a run in a new folder of the person's folder, named after the template.
+
+    Raises:
+        LookupError: If there is no such template.
+        TypeError, ValueError: If a value is wrong, or a path leads out of the root.
+    """
+    template = service.library.template(asked["template"])
+    values = checked_values(template, asked["preset"], asked["values"])
+    folder = service.places.folder(asked["folder"])
+    if "output_dir" in asked["values"]:
+        _check_inside(service.places, folder / str(values["output_dir"]))
+    output = _new_folder(folder, template.name)
+    request = service.store.add(
+        template=template.name,
+        template_path=str(template.path.absolute()),
+        title=template.title,
+        preset=asked["preset"],
+        values={name: values[name] for name in asked["values"]},
+        folder=str(folder),
+        notebook=str(output / f"{template.name}.ipynb"),
+    )
+    service.queue.wake()
+    return request
+
+
+def listing(service: Any) -> dict[str, Any]:
+    """Return the newest runs."""
+    shown = service.store.all()[:SHOWN]
+    return {
+        "runs": [described(service, each) for each in shown],
+        "limit": service.queue.limit,
+    }
+
+
+def described(service: Any, request: Request) -> dict[str, Any]:
+    """Return a run with all that the browser shows of it."""
+    state = service.store.state(request)
+    notebook = Path(request.notebook)
+    return {
+        "id": request.id,
+        "template": request.template,
+        "title": request.title,
+        "preset": request.preset,
+        "values": request.values,
+        "created": request.created,
+        "status": state.status,
+        "step": state.step,
+        "seconds": state.seconds,
+        "failure": state.failure,
+        "notebook": service.places.path(notebook) if notebook.exists() else "",
+        "result": _result(service.places, state.output_dir),
+    }
+
+
+def notebook_folder(places: Places, folder: str) -> str:
+    """Return `folder`, checked where the server's files lie on a disk, as the server calls it."""
+    if places.root is not None:
+        places.folder(folder)
+    return clean(folder)
+
+
+def _new_folder(folder: Path, name: str) -> Path:
+    """Make and return a folder that was not there."""
+    for number in itertools.count():
+        new = folder / (f"{name}-{number}" if number else name)
+        try:
+            new.mkdir()
+        except FileExistsError:
+            continue
+        return new
+    raise AssertionError
+
+
+def _check_inside(places: Places, path: Path) -> None:
+    try:
+        places.path(path)
+    except ValueError:
+        raise ValueError("`output_dir` leads out of the server's folder.") from None
+
+
+def _result(places: Places, output_dir: str | None) -> dict[str, Any] | None:
+    if output_dir is None:
+        return None
+    try:
+        changed = (Path(output_dir) / "result.json").stat().st_mtime_ns
+        return _summary(places, output_dir, changed)
+    except (OSError, ValueError):
+        return None
+
+
+@functools.lru_cache(maxsize=SHOWN)
+def _summary(places: Places, output_dir: str, changed: int) -> dict[str, Any]:
+    return results.summary(places, Path(output_dir))

@@ -1,0 +1,92 @@
+"""Templates: read once, read again when they change, never a reason to break."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kernel_lib.run import catalogue
+from kernel_lib.server.library import Library
+from kernel_lib.server.notebooks import filled
+from small_notebooks import notebook
+
+
+@pytest.fixture
+def library(tmp_path):
+    (tmp_path / "one.ipynb").write_text(json.dumps(notebook("seed: int = 0")))
+    return Library([tmp_path, tmp_path / "missing"])
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    counted = []
+
+    def read_template(path):
+        counted.append(path.name)
+        return original(path)
+
+    original = catalogue.read_template
+    monkeypatch.setattr(catalogue, "read_template", read_template)
+    return counted
+
+
+def test_a_file_is_read_again_only_when_it_changed(library, reads, tmp_path):
+    library.listing()
+    first = len(reads)
+    assert "one.ipynb" in reads
+    library.listing()
+    library.detail("one")
+    assert len(reads) == first
+    path = tmp_path / "one.ipynb"
+    path.write_text(json.dumps(notebook("seed: int = 1")))
+    os.utime(path, ns=(0, 0))
+    assert library.detail("one")["parameters"][0]["default"] == "1"
+    assert reads[first:] == ["one.ipynb"]
+    path.unlink()
+    assert "one" not in library.templates()
+
+
+def test_a_new_preset_is_seen(library, tmp_path):
+    assert library.detail("one")["presets"] == []
+    (tmp_path / "presets" / "one").mkdir(parents=True)
+    (tmp_path / "presets" / "one" / "ci.yaml").write_text("seed: 2")
+    assert library.detail("one")["presets"][0]["values"] == {"seed": 2}
+
+
+def test_filling_again_replaces_the_values(library, tmp_path):
+    template = library.template("one")
+    first = filled(template, {"seed": 1})
+    again = tmp_path / "again.ipynb"
+    again.write_text(json.dumps(first))
+    second = filled(Library([tmp_path]).template("again"), {"seed": 2})
+    injected = [cell for cell in second["cells"] if cell["id"] == "injected-parameters"]
+    assert [cell["source"] for cell in injected] == ["# The values of the form\nseed = 2"]
+
+
+def test_values_that_are_no_code_stay_none(library):
+    text = "'); __import__('os').abort(); ('"
+    made = filled(library.template("one"), {"seed": text})
+    values = {}
+    exec(made["cells"][2]["source"], values)
+    assert values["seed"] == text
+
+
+def test_the_extension_loads_nothing_heavy_and_quickly():
+    code = """
+import sys, time
+import jupyter_server.serverapp
+before = set(sys.modules)
+start = time.process_time()
+import kernel_lib.server
+from kernel_lib.server import extension
+seconds = time.process_time() - start
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+assert not new & {"tensorflow", "keras", "papermill", "numpy", "nbclient", "yaml", "psutil"}, new
+print(seconds)
+"""
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(made.stdout) < 0.25  # 0.03 on an idle machine

@@ -1,0 +1,82 @@
+"""Results over HTTP: summaries, details, damaged ones, and files that would lead out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def result(jp_root_dir):
+    folder = jp_root_dir / "deep" / "audit"
+    for part in ("tables", "figures"):
+        (folder / part).mkdir(parents=True)
+    content = {
+        "schema": 1,
+        "audit": "small",
+        "question": "Is it?",
+        "scores": {"rate": 0.5, "nothing": None},
+        "verdict": {
+            "status": "warning",
+            "headline": "Take care.",
+            "means": "m",
+            "does_not_mean": "n",
+            "next_step": "x",
+        },
+        "parameters": {"seed": 1, "methods": ["a", "b"]},
+        "provenance": {"created": "2026-01-01", "model": {"name": "cnn", "digest": "ab"}},
+        "tables": ["main", "lost"],
+        "figures": ["curves", "../../../secret", "lost"],
+    }
+    (folder / "result.json").write_text(json.dumps(content))
+    (folder / "tables" / "main.csv").write_text('name,score\n"a, b",0.25\nc,\n')
+    (folder / "figures" / "curves.png").write_bytes(b"png")
+    (folder / "page.html").write_text("<p>")
+    (folder / "small.ipynb").write_text("{}")
+    return folder
+
+
+async def test_all_of_one(call, result, jp_root_dir):
+    (jp_root_dir.parent / "secret.png").write_bytes(b"secret")
+    reply = await call("GET", "result", form="ResultDetail", folder="deep/audit")
+    assert reply["scores"] == {"rate": 0.5, "nothing": None}
+    assert reply["figures"] == [{"name": "curves", "path": "deep/audit/figures/curves.png"}]
+    main, lost = reply["tables"]
+    assert (main["columns"], main["rows"]) == (["name", "score"], [["a, b", "0.25"], ["c", ""]])
+    assert (lost["path"], lost["num_rows"]) == ("", 0)
+    assert {"name": "methods", "value": "a, b"} in reply["parameters"]
+    assert {"name": "model digest", "value": "ab"} in reply["provenance"]
+    assert reply["page"] == "deep/audit/page.html"
+    assert reply["notebook"] == "deep/audit/small.ipynb"
+
+
+async def test_a_folder_of_results_and_of_damaged_ones(call, result, jp_root_dir):
+    content = json.loads((result / "result.json").read_text())
+    damaged = {
+        "text": "{",
+        "list": "[]",
+        "verdict": json.dumps(content | {"verdict": {"status": "great"}}),
+        "scores": json.dumps(content | {"scores": [1]}),
+        "schema": json.dumps(content | {"schema": 99}),
+    }
+    for name, text in damaged.items():
+        (jp_root_dir / name).mkdir()
+        (jp_root_dir / name / "result.json").write_text(text)
+    reply = await call("GET", "results", form="ResultList", folder="")
+    assert [each["folder"] for each in reply["results"]] == ["deep/audit"]
+    assert reply["results"][0]["figure"] == "deep/audit/figures/curves.png"
+    assert {each["place"] for each in reply["broken"]} == set(damaged)
+    assert not [each for each in reply["broken"] if str(jp_root_dir) in each["problem"]]
+
+
+@pytest.mark.parametrize("folder", ["..", "../..", "deep/../..", "link", ".hidden", "missing"])
+@pytest.mark.parametrize("route", ["result", "results"])
+async def test_no_folder_outside(refused, result, jp_root_dir, tmp_path, route, folder):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "result.json").write_text((result / "result.json").read_text())
+    (jp_root_dir / "link").symlink_to(outside)
+    (jp_root_dir / ".hidden").mkdir()
+    code, _ = await refused("GET", route, folder=folder)
+    assert code == 400
