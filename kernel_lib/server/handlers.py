@@ -72,19 +72,6 @@ class TemplateOf(Handler):
         self.answer(self.service.library.detail(name))
 
 
-class Icon(Handler):
-    @web.authenticated
-    @authorized
-    async def get(self, name: str) -> None:
-        picture = library.icon(self.service.library.template(name))
-        if not picture.is_file():
-            raise web.HTTPError(404)
-        # It is shown as a picture; opened by itself, it may still run no script.
-        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.set_header("Cache-Control", "private, max-age=3600")
-        self.finish(picture.read_bytes(), set_content_type="image/svg+xml")
-
-
 class Names(Handler):
     @web.authenticated
     @authorized
@@ -185,7 +172,6 @@ class Result(Handler):
 ROUTES: list[tuple[str, type[Handler]]] = [
     ("templates", Templates),
     ("templates/([^/]+)", TemplateOf),
-    ("templates/([^/]+)/icon", Icon),
     ("names", Names),
     ("validate", Validation),
     ("notebooks", Notebooks),

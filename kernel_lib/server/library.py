@@ -76,7 +76,6 @@ class Library:
             "description": template.description,
             "presets": list(template.presets),
             "num_parameters": len(template.parameters),
-            "has_icon": icon(template).is_file(),
             "built_in": template.path.parent not in self.folders,
         }
 
@@ -102,11 +101,6 @@ class Library:
             seen[path] = known if known and known.stamp == stamp else _read(path, stamp)
         self._read = seen
         yield from seen.items()
-
-
-def icon(template: Template) -> Path:
-    """Return where the picture of a template lies, if it has one: `icons/NAME.svg` beside it."""
-    return template.path.parent / "icons" / f"{template.name}.svg"
 
 
 def checked_values(

@@ -57,7 +57,6 @@ DEFINITIONS: dict[str, Schema] = {
             "description": TEXT,
             "presets": _many(TEXT),
             "num_parameters": WHOLE,
-            "has_icon": YES_NO,
             "built_in": YES_NO,
         }
     ),

@@ -31,13 +31,20 @@ RESULT = """
 import json, pathlib
 folder = pathlib.Path(output_dir)
 folder.mkdir(exist_ok=True)
-verdict = dict(status="pass", headline="All is well.", means="m", does_not_mean="n", next_step="x")
-result = dict(schema=1, audit="small", question="Is it?", scores={"rate": rate}, verdict=verdict,
-              parameters={"seed": seed}, provenance={"created": "2026-01-01"}, tables=[], figures=[])
+words = dict(means="m", does_not_mean="n", next_step="x")
+verdict = dict(status="pass", headline="All is well.", **words)
+result = dict(schema=1, audit="small", question="Is it?", scores={"rate": rate}, verdict=verdict)
+result |= dict(parameters={"seed": seed}, provenance={"created": "2026-01-01"})
+result |= dict(tables=[], figures=[])
 (folder / "result.json").write_text(json.dumps(result))
 print("written")
 """
-SLOW = "import time\nfor count in range(600):\n    print('tick', count, flush=True)\n    time.sleep(0.1)"
+SLOW = """
+import time
+for count in range(600):
+    print("tick", count, flush=True)
+    time.sleep(0.1)
+"""
 
 
 @pytest.fixture
@@ -47,8 +54,6 @@ def templates(tmp_path: Path) -> Path:
     (folder / "presets" / "quick").mkdir(parents=True)
     (folder / "presets" / "quick" / "ci.yaml").write_text("# In no time.\nseed: 3\n")
     (folder / "presets" / "quick" / "bad.yaml").write_text("seed: many\n")
-    (folder / "icons").mkdir()
-    (folder / "icons" / "quick.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     literal = "from typing import Literal\n"
     made = {
         "quick": notebook(literal + QUICK, cell("## Write", "markdown"), RESULT, metadata=RANGES),

@@ -63,7 +63,6 @@ async def test_templates_are_listed_and_a_broken_one_is_named(call):
     assert ours["quick"]["title"] == "A small question"
     assert ours["quick"]["description"] == "Does it work?"
     assert ours["quick"]["presets"] == ["bad", "ci"]
-    assert ours["quick"]["has_icon"]
     assert any(each["name"] == "saliency_cascade" for each in reply["templates"])
     (broken,) = reply["broken"]
     assert broken["place"] == "broken.ipynb"
@@ -86,9 +85,8 @@ async def test_the_detail_of_a_template(call):
     assert "`seed` must be a whole number" in bad["problem"]
 
 
-@pytest.mark.parametrize("route", [(), ("icon",)])
-async def test_a_template_that_is_not_there(refused, route):
-    code, message = await refused("GET", "templates", "quik", *route)
+async def test_a_template_that_is_not_there(refused):
+    code, message = await refused("GET", "templates", "quik")
     assert code == 404
     assert "Did you mean 'quick'?" in message
 
@@ -97,12 +95,6 @@ async def test_a_template_that_is_not_there(refused, route):
 async def test_a_name_is_no_path(refused, name):
     code, _ = await refused("GET", "templates", name)
     assert code == 404
-
-
-async def test_an_icon_is_a_picture_that_runs_nothing(jp_fetch, service):
-    reply = await jp_fetch("kernel-lib", "api", "templates", "quick", "icon")
-    assert reply.headers["Content-Type"] == "image/svg+xml"
-    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
 
 
 async def test_names_of_networks_and_data(call):

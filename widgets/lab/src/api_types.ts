@@ -15,7 +15,6 @@ export type TemplateSummary = {
   description: string;
   presets: string[];
   num_parameters: number;
-  has_icon: boolean;
   built_in: boolean;
 };
 

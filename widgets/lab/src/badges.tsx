@@ -1,0 +1,44 @@
+/** A word and a shape for each state; the colour alone carries nothing. */
+import * as React from 'react';
+
+import type { ResultSummary, Run } from './api_types';
+
+const VERDICTS: { [status in ResultSummary['status']]: [string, string] } = {
+  pass: ['✔', 'passes'],
+  warning: ['▲', 'take care'],
+  fail: ['✖', 'fails'],
+  undetermined: ['?', 'undetermined']
+};
+
+const STATES: { [status in Run['status']]: [string, string, string] } = {
+  queued: ['…', 'queued', 'undetermined'],
+  running: ['▶', 'running', 'running'],
+  completed: ['✔', 'completed', 'pass'],
+  failed: ['✖', 'failed', 'fail'],
+  cancelled: ['■', 'cancelled', 'undetermined'],
+  died: ['✖', 'died', 'fail']
+};
+
+export function Verdict(props: {
+  status: ResultSummary['status'];
+}): JSX.Element {
+  const [mark, word] = VERDICTS[props.status];
+  return <Badge kind={props.status} mark={mark} word={word} />;
+}
+
+export function State(props: { status: Run['status'] }): JSX.Element {
+  const [mark, word, kind] = STATES[props.status];
+  return <Badge kind={kind} mark={mark} word={word} />;
+}
+
+function Badge(props: {
+  kind: string;
+  mark: string;
+  word: string;
+}): JSX.Element {
+  return (
+    <span className={`kl-badge kl-${props.kind}`}>
+      <span aria-hidden="true">{props.mark}</span> {props.word}
+    </span>
+  );
+}
