@@ -38,12 +38,12 @@ class Library:
         self._read: dict[Path, _Read] = {}
 
     def templates(self) -> dict[str, Template]:
-        """Return the templates by name; of two with one name, the first found counts."""
+        """Return the templates by name, the built-in ones first; the first of two names counts."""
         found: dict[str, Template] = {}
         for _, read in self._current():
             if read.template:
                 found.setdefault(read.template.name, read.template)
-        return dict(sorted(found.items()))
+        return found
 
     def template(self, name: str) -> Template:
         """Return the template called `name`.

@@ -112,7 +112,7 @@ def jupyter_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = home / "notebooks"
     folder.mkdir()
     environment = jupyter_environment(home)
-    _keep_news_away(home)
+    keep_news_away(home)
     arguments = [
         "jupyterlab",
         f"--ServerApp.root_dir={folder}",
@@ -121,7 +121,7 @@ def jupyter_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "--LabApp.expose_app_in_browser=True",
         "--allow-root",
     ]
-    with _serving(arguments, environment, home / "log.txt", f"api?token={_TOKEN}") as url:
+    with serving(arguments, environment, home / "log.txt", f"api?token={_TOKEN}") as url:
         yield Server(url, _TOKEN, folder, environment)
 
 
@@ -132,13 +132,13 @@ def voila(tmp_path: Path) -> Callable[[Path], AbstractContextManager[str]]:
 
     def serve(notebook: Path) -> AbstractContextManager[str]:
         arguments = ["voila", str(notebook), "--Voila.ip=127.0.0.1", *_NO_OTHER_EXTENSIONS]
-        return _serving(arguments, jupyter_environment(tmp_path), tmp_path / "log.txt", "static/")
+        return serving(arguments, jupyter_environment(tmp_path), tmp_path / "log.txt", "static/")
 
     return serve
 
 
 @contextmanager
-def _serving(
+def serving(
     arguments: list[str], environment: dict[str, str], log: Path, ready: str
 ) -> Iterator[str]:
     """Run a Jupyter program on a free port until the block ends, and stop it by its id."""
@@ -171,7 +171,7 @@ def jupyter_environment(home: Path) -> dict[str, str]:
     )
 
 
-def _keep_news_away(home: Path) -> None:
+def keep_news_away(home: Path) -> None:
     """JupyterLab would ask whether to fetch news, in a box over the notebook."""
     overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)

@@ -221,7 +221,6 @@ function Presets(props: {
       <label htmlFor="kl-preset">Preset</label>
       <select
         id="kl-preset"
-        className="jp-mod-styled"
         value={props.preset ?? ''}
         aria-describedby="kl-preset-description"
         onChange={event => props.onChoose(event.target.value || null)}

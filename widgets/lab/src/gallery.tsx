@@ -213,7 +213,9 @@ function Parameters(props: {
   };
   return (
     <details className="kl-parameters" onToggle={look}>
-      <summary>{props.count} parameters</summary>
+      <summary>
+        {props.count} {props.count === 1 ? 'parameter' : 'parameters'}
+      </summary>
       <dl>
         {detail?.parameters.map(each => (
           <React.Fragment key={each.name}>

@@ -215,7 +215,6 @@ function Comparison(props: {
         <label>
           Compare with{' '}
           <select
-            className="jp-mod-styled"
             value=""
             autoFocus
             onChange={event => props.onAdd(event.target.value)}
@@ -349,11 +348,7 @@ function Tables(props: ResultsProps): JSX.Element | null {
       <h2>Tables</h2>
       <label className="kl-choice">
         Table{' '}
-        <select
-          className="jp-mod-styled"
-          value={name}
-          onChange={event => setName(event.target.value)}
-        >
+        <select value={name} onChange={event => setName(event.target.value)}>
           {names.map(each => (
             <option key={each} value={each}>
               {each.replace(/_/g, ' ')}
