@@ -1,5 +1,5 @@
 # make demo    set up, run every template on embedded data, build the gallery page
-# make lab     set up, open JupyterLab on the templates
+# make lab     set up, open JupyterLab with the check-ups in its Launcher
 # make test    set up, then lint, types, tests, and tests in a real browser
 # make browser look for Chromium, and install Debian's where that is possible
 # make lock    write requirements.lock again from what .venv holds
@@ -21,11 +21,14 @@ SAY = @printf '\n\033[1m== %s\033[0m\n'
 TEMPLATES := $(patsubst templates/%.ipynb,%,$(wildcard templates/*.ipynb))
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 BROWSER_TESTS := $(wildcard tests/browser)
+LAB := widgets/lab
+LAB_SOURCES := $(addprefix $(LAB)/,package.json yarn.lock tsconfig.json install.json) \
+    $(wildcard $(LAB)/src/*.ts $(LAB)/src/*.tsx $(LAB)/style/*.css)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo lab test lint unit browser browser-tests lock
+.PHONY: help setup demo lab test lint lint-lab unit browser browser-tests lock
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -38,7 +41,7 @@ $(BIN)/python:
 	    f"kernel_lib needs Python 3.11 to 3.13; {sys.executable} is {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(READY): $(BIN)/python pyproject.toml requirements.lock setup.py
+$(READY): $(BIN)/python pyproject.toml requirements.lock setup.py $(LAB_SOURCES)
 	$(SAY) "Installing kernel_lib and its pinned dependencies (some minutes the first time)"
 	$(BIN)/python -m pip install -c requirements.lock -e '.[test]'
 	@touch $(READY)
@@ -54,10 +57,11 @@ demo: $(READY)
 	$(BIN)/kernel-lib report $(OUTPUTS)
 
 lab: $(READY)
-	$(SAY) "Opening JupyterLab on the templates (Ctrl-C stops it)"
-	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/templates $(AS_ROOT)
+	$(SAY) "Opening JupyterLab; what you make lies in outputs/lab (Ctrl-C stops it)"
+	@mkdir -p outputs/lab
+	$(BIN)/jupyter lab --notebook-dir=. --FileContentsManager.preferred_dir=outputs/lab $(AS_ROOT)
 
-test: lint unit browser-tests
+test: lint lint-lab unit browser-tests
 	$(SAY) "All tests passed"
 
 lint: $(READY)
@@ -65,6 +69,12 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Node.js is the one that came as a Python package.
+lint-lab: $(READY)
+	$(SAY) "Lint and tests of the JupyterLab extension"
+	@cd $(LAB) && export PATH="$(CURDIR)/$(BIN):$$PATH" && jlpm install --immutable > /dev/null \
+	    && jlpm lint && jlpm test
 
 unit: $(READY)
 	$(SAY) "Tests"

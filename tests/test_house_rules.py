@@ -82,6 +82,7 @@ def test_run_and_server_know_templates_only_by_their_files():
         "import kernel_lib.report",
         "import kernel_lib.run",
         "import kernel_lib.cli",
+        "import kernel_lib.server.extension",
     ],
 )
 def test_what_must_stay_light_does_not_load_tensorflow(statement):

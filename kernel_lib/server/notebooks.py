@@ -50,7 +50,7 @@ def _tags(cell: dict[str, Any]) -> list[str]:
 
 def _values_cell(notebook: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     lines = ["# The values of the form", *(f"{name} = {value!r}" for name, value in values.items())]
-    cell = {
+    cell: dict[str, Any] = {
         "cell_type": "code",
         "execution_count": None,
         "metadata": {"tags": [INJECTED]},

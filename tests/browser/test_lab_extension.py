@@ -27,7 +27,12 @@ seed: int = 0  # seed of all that is drawn
 mode: Literal["a", "b"] = "a"  # how it is done
 layers: list[str] | None = None  # all layers when None
 """
-SLOW = "import time\nfor count in range(900):\n    print('tick', count, flush=True)\n    time.sleep(0.1)"
+SLOW = """
+import time
+for count in range(900):
+    print("tick", count, flush=True)
+    time.sleep(0.1)
+"""
 RANGES = {"kernel_lib": {"title": "Quick question", "parameters": {"seed": {"minimum": 0}}}}
 
 
