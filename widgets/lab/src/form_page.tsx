@@ -9,6 +9,7 @@ import * as React from 'react';
 import { messageOf } from './api';
 import type { Api } from './api';
 import type { Names, TemplateDetail } from './api_types';
+import { moment } from './compare';
 import { formTemplates } from './form_templates';
 import {
   baseValues,
@@ -132,7 +133,7 @@ function Form(props: FormProps): JSX.Element {
   const run = async (): Promise<string> => {
     const started = await props.api.start(request);
     props.onStarted(started.id);
-    return `${started.title} is ${started.status}.`;
+    return `Started at ${moment(started.created)}: see the check-up runs.`;
   };
 
   const problem = chosen?.problem || refused.problem;

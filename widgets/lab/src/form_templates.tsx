@@ -1,5 +1,10 @@
 /** How a field of the form looks: a label that belongs to its input, help, errors. */
-import { AddButton, DropButton, MoveButton } from '@jupyterlab/ui-components';
+import {
+  deleteIcon,
+  moveDownIcon,
+  moveUpIcon,
+  type LabIcon
+} from '@jupyterlab/ui-components';
 import type {
   ArrayFieldTemplateProps,
   FieldTemplateProps,
@@ -22,14 +27,13 @@ function Errors(props: { id: string; errors: string[] }): JSX.Element | null {
 
 function Field(props: FieldTemplateProps): JSX.Element {
   const { id, schema, rawErrors = [], label } = props;
-  const [, , inner] = id.split('_');
   const isItem = schema.type !== 'object' && /_\d+$/.test(id);
   if (id === 'root') {
     return props.children;
   }
   if (isItem) {
     return (
-      <div className="kl-item" data-inner={inner}>
+      <div className="kl-item">
         {props.children}
         <Errors id={id} errors={rawErrors} />
       </div>
@@ -70,18 +74,64 @@ function Field(props: FieldTemplateProps): JSX.Element {
 function List(props: ArrayFieldTemplateProps): JSX.Element {
   return (
     <div className="kl-list">
-      {props.items.map(item => (
-        <div className="kl-list-item" key={item.key}>
-          {item.children}
-          <MoveButton buttonStyle="icons" item={item} direction="up" />
-          <MoveButton buttonStyle="icons" item={item} direction="down" />
-          <DropButton buttonStyle="icons" item={item} />
-        </div>
-      ))}
+      {props.items.map(item => {
+        const { index, onReorderClick, onDropIndexClick } = item;
+        const name = `${props.title} ${index + 1}`;
+        return (
+          <div className="kl-list-item" key={item.key}>
+            {item.children}
+            <IconButton
+              icon={moveUpIcon}
+              label={`Move ${name} up`}
+              disabled={!item.hasMoveUp}
+              onClick={onReorderClick(index, index - 1)}
+            />
+            <IconButton
+              icon={moveDownIcon}
+              label={`Move ${name} down`}
+              disabled={!item.hasMoveDown}
+              onClick={onReorderClick(index, index + 1)}
+            />
+            <IconButton
+              icon={deleteIcon}
+              label={`Remove ${name}`}
+              disabled={false}
+              onClick={onDropIndexClick(index)}
+            />
+          </div>
+        );
+      })}
       {props.canAdd && (
-        <AddButton buttonStyle="text" onAddClick={props.onAddClick} />
+        <button
+          type="button"
+          className="jp-mod-styled kl-small"
+          aria-label={`Add to ${props.title}`}
+          onClick={props.onAddClick}
+        >
+          Add
+        </button>
       )}
     </div>
+  );
+}
+
+function IconButton(props: {
+  icon: LabIcon;
+  label: string;
+  disabled: boolean;
+  onClick: (event?: React.MouseEvent) => void;
+}): JSX.Element {
+  return (
+    <button
+      type="button"
+      className="kl-icon"
+      title={props.label}
+      aria-label={props.label}
+      disabled={props.disabled}
+      onClick={props.onClick}
+    >
+      <props.icon.react tag="span" width="16px" />
+    </button>
   );
 }
 

@@ -38,10 +38,14 @@ export function formSchema(detail: TemplateDetail): RJSFSchema {
   const required: string[] = [];
   const needed = (detail.schema.required ?? []) as string[];
   for (const [name, schema] of Object.entries(propertiesOf(detail))) {
-    // Defaults stay out: an emptied field must stay empty while one types.
+    // Defaults stay out: an emptied field must stay empty while one types. A choice with a
+    // default cannot be emptied.
     const { default: preset, ...rest } = schema;
     const typed = withTypes(rest);
     properties[name] = { ...typed, title: schema.title ?? titleOf(name) };
+    if (schema.enum && !isNullable(schema) && preset !== undefined) {
+      properties[name].default = preset;
+    }
     const given = preset !== undefined && !isAnything(schema);
     if (needed.includes(name) || (given && !isNullable(schema))) {
       required.push(name);

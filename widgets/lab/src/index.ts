@@ -27,6 +27,7 @@ import { RunsPanel } from './runs_panel';
 import { makePage, showPage } from './show';
 
 const CATEGORY = 'Model check-ups';
+const SHOWN = 8000; // milliseconds that a note stays
 
 const Commands = {
   setUp: 'kernel-lib:set-up',
@@ -270,11 +271,11 @@ function announce(
   }
   const text = `${run.title} ${run.status}.`;
   if (run.status === 'completed') {
-    Notification.success(text, { actions });
+    Notification.success(text, { actions, autoClose: SHOWN });
   } else if (run.status === 'cancelled') {
-    Notification.info(text, { actions });
+    Notification.info(text, { actions, autoClose: SHOWN });
   } else {
-    Notification.error(text, { actions });
+    Notification.error(text, { actions, autoClose: SHOWN });
   }
 }
 

@@ -43,7 +43,7 @@ function Runs(props: { model: RunsModel; actions: RunActions }): JSX.Element {
         <h2>Check-up runs</h2>
         <button
           type="button"
-          className="jp-mod-styled"
+          className="jp-mod-styled kl-small"
           onClick={props.actions.openGallery}
         >
           All check-ups
