@@ -10,18 +10,21 @@ c.KernelLib.max_runs = 2
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Integer, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from kernel_lib.server.handlers import handlers
-from kernel_lib.server.library import Library
 from kernel_lib.server.places import Places
 from kernel_lib.server.queue import Queue
 from kernel_lib.server.store import RunStore, history_folder
+
+if TYPE_CHECKING:
+    from kernel_lib.server.library import Library
 
 
 class KernelLib(LoggingConfigurable):
@@ -43,12 +46,18 @@ class KernelLib(LoggingConfigurable):
     def __init__(self, server: Any) -> None:
         super().__init__(parent=server)
         contents = server.contents_manager
-        self.library = Library([Path(each).expanduser() for each in self.template_folders])
         self.places = Places(contents)
         history = Path(self.history_dir).expanduser() if self.history_dir else history_folder()
         self.store = RunStore(history / self.places.key)
         self.queue = Queue(self.store, self.max_runs or max(1, num_cores() // 2), self.sign)
         self.contents = contents
+
+    @functools.cached_property
+    def library(self) -> Library:
+        """The templates; those who read notebooks load with the first request."""
+        from kernel_lib.server.library import Library
+
+        return Library([Path(each).expanduser() for each in self.template_folders])
 
     async def sign(self, notebook: str) -> None:
         """Trust an executed notebook with the server's own keys, so that its widgets show."""

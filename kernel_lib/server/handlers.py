@@ -2,6 +2,8 @@
 
 A problem of the person's is answered with 400 and one readable line, a thing that is not there with
 404. No handler takes a path that is not below the server's root.
+
+What handlers need is imported when they are called, so that Jupyter starts as fast as without them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from kernel_lib.server import library, notebooks, results, runs
 from kernel_lib.server.schemas import check
 
 PREFIX = "kernel-lib/api"
@@ -83,15 +84,19 @@ class Validation(Handler):
     @web.authenticated
     @authorized
     async def post(self) -> None:
+        from kernel_lib.server.library import problems
+
         asked = self.asked("ValidateRequest")
         template = self.service.library.template(asked["template"])
-        self.answer(library.problems(template, asked["preset"], asked["values"]))
+        self.answer(problems(template, asked["preset"], asked["values"]))
 
 
 class Notebooks(Handler):
     @web.authenticated
     @authorized
     async def post(self) -> None:
+        from kernel_lib.server import library, notebooks, runs
+
         asked = self.asked("FilledRequest")
         template = self.service.library.template(asked["template"])
         values = library.checked_values(template, asked["preset"], asked["values"])
@@ -105,11 +110,15 @@ class Runs(Handler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
+        from kernel_lib.server import runs
+
         self.answer(await asyncio.to_thread(runs.listing, self.service))
 
     @web.authenticated
     @authorized
     async def post(self) -> None:
+        from kernel_lib.server import runs
+
         request = runs.add(self.service, self.asked("FilledRequest"))
         self.set_status(201)
         self.answer(runs.described(self.service, request))
@@ -119,6 +128,8 @@ class RunOf(Handler):
     @web.authenticated
     @authorized
     async def get(self, name: str) -> None:
+        from kernel_lib.server import runs
+
         self.answer(runs.described(self.service, self.service.store.get(name)))
 
     @web.authenticated
@@ -136,6 +147,8 @@ class Cancel(Handler):
     @web.authenticated
     @authorized
     async def post(self, name: str) -> None:
+        from kernel_lib.server import runs
+
         request = self.service.store.get(name)
         if not self.service.store.state(request).ended:
             self.service.queue.cancel(request)
@@ -157,6 +170,8 @@ class Results(Handler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
+        from kernel_lib.server import results
+
         folder = self.get_query_argument("folder", "")
         self.answer(await asyncio.to_thread(results.listing, self.service.places, folder))
 
@@ -165,6 +180,8 @@ class Result(Handler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
+        from kernel_lib.server import results
+
         folder = self.get_query_argument("folder")
         self.answer(await asyncio.to_thread(results.detail, self.service.places, folder))
 
