@@ -1,7 +1,7 @@
 """Whether a network is invariant, by what happens to its accuracy on labelled images.
 
-With a0 the accuracy at the identity step, a_min that at the worst single step and a_all the share of
-images that are right at every step, drop = (a0 - a_min) / a0. Up to 5 % the network counts as
+With a0 the accuracy at the identity step, a_min that at the worst single step and a_all the share
+of images that are right at every step, drop = (a0 - a_min) / a0. Up to 5 % the network counts as
 invariant, from 15 % on as not; between, or where the interval of the drop crosses a cut, it is
 borderline. Below two times chance there is nothing to be invariant: it is not assessable.
 """

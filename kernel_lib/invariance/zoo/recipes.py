@@ -7,7 +7,7 @@ the augmentation they saw, in length and speed of training, and in deliberate de
 |---|---|---|
 | none | nothing | |
 | fixed_order | images are never shuffled | |
-| image_noise | a share of images is replaced by uniform noise at each look, the label kept | share |
+| image_noise | a share of images is uniform noise, anew at each look, the label kept | share |
 | class_imbalance | of one class only a share of the images is kept | share kept |
 | class_by_class | batches go through one class after another | |
 | less_data | trained on a share of the images | share kept |

@@ -1,8 +1,8 @@
 """Many small networks of one shape as one: weights stacked, convolutions grouped.
 
-A step of a small network costs mostly the calls, not the sums. Stacked along the channels of grouped
-convolutions, eight networks cost hardly more calls than one. Networks that are no plain chain of
-layers, or are large, are run one by one through Keras itself.
+A step of a small network costs mostly the calls, not the sums. Stacked along the channels of
+grouped convolutions, eight networks cost hardly more calls than one. Networks that are no plain
+chain of layers are run one by one through Keras itself.
 """
 
 from __future__ import annotations
