@@ -107,13 +107,8 @@ def _tuned(model: Any, choices: dict[str, list[Any]], seed: int, folds: int) -> 
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return GridSearchCV(
-        model, choices, cv=split, scoring="neg_log_loss" if _has_shares(model) else None
-    )
-
-
-def _has_shares(model: Any) -> bool:
-    return hasattr(model, "predict_proba")
+    scoring = "neg_log_loss" if hasattr(model, "predict_proba") else None
+    return GridSearchCV(model, choices, cv=split, scoring=scoring)
 
 
 class RowScaledRegression:

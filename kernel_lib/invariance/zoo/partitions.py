@@ -26,7 +26,7 @@ from kernel_lib.invariance.zoo.recipes import ModelRecipe
 
 GAPS = (
     "a: 39 of 100 regular recipes (1-31, 33-40) are not recorded; they follow from b by "
-    "translating ranges (0.3 to 15 degrees, 0.1 to 5, 0.4 to 20, 0.9 to 90, and, as a guess, 0.2 to 10).",
+    "translating ranges (0.3 to 15 degrees, 0.1 to 5, 0.4 to 20, 0.9 to 90; 0.2 to 10 is a guess).",
     "a, b, c: within a group of ids, which network has which of the listed values is not recorded "
     "(is_exact=False); lists are walked through in turn.",
     "d: no recipe is recorded; those of a are taken, with CNN5 and without pretraining.",
