@@ -124,7 +124,7 @@ def audit(
     )
     grouped = blocks_of(classifier, blocks)
     chosen = _chosen_methods(classifier, methods, options)
-    arguments = {
+    arguments: dict[str, Any] = {
         "test": test,
         "order": "bottom_up" if test == "smooth" else order,
         "protocol": protocol,
@@ -149,7 +149,7 @@ def audit(
     is_random = test in ("cascade", "independent", "full", "noise", "smooth")
     setting = Setting(
         methods=chosen,
-        metrics=[METRICS[name] for name in arguments["metrics"]],
+        metrics=[METRICS[name] for name in metrics],
         steps=steps,
         seeds=[seed + i for i in range(num_seeds if is_random else 1)],
         blocks=grouped,

@@ -295,7 +295,7 @@ def _row_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(length > 0, (a * b).sum(axis=1) / np.where(length > 0, length, 1), np.nan)
 
 
-def _resized(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resized(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Shrink maps for display by averaging: smooth first, then sample."""
     if maps.shape[1:] == tuple(size):
         return maps
@@ -304,4 +304,4 @@ def _resized(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     blocks = maps[:, :rows, :columns].reshape(
         len(maps), rows // factor, factor, columns // factor, factor
     )
-    return upsampled(blocks.mean(axis=(2, 4)), tuple(size))
+    return upsampled(blocks.mean(axis=(2, 4)), (size[0], size[1]))

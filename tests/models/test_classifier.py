@@ -169,7 +169,7 @@ def test_bad_settings():
         Classifier(linear(), preprocessing="zscore")
 
 
-# --- identity --------------------------------------------------------------------------------------
+# --- identity ------------------------------------------------------------------------------------
 
 
 def test_the_digest_follows_the_content():

@@ -113,7 +113,7 @@ def test_the_model_is_left_as_it_was_when_a_method_breaks(model, image_set, erro
     assert contents(model) == before
 
 
-# --- measurements -----------------------------------------------------------------------------------
+# --- measurements --------------------------------------------------------------------------------
 
 
 def test_step_zero_is_exactly_the_trained_network(result):
@@ -297,7 +297,7 @@ def test_a_subclassed_network_works_for_what_needs_no_graph(image_set):
     assert [s["label"] for s in result.parameters["steps"]] == ["trained", "head", "conv"]
 
 
-# --- bad input ---------------------------------------------------------------------------------------
+# --- bad input -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
