@@ -95,7 +95,7 @@ def test_gradient_through_one_convolution_is_the_sum_of_active_weights():
 
 def test_guided_backprop_stops_where_only_negative_weights_lead_up():
     inputs = layers.Input((6, 6, 1))
-    x = layers.Conv2D(2, 3, activation="relu")(inputs)
+    x = layers.Conv2D(2, 3, activation="relu", kernel_initializer="ones")(inputs)
     x = layers.Flatten()(x)
     below = keras.initializers.Constant(-1.0)
     model = keras.Model(inputs, layers.Dense(2, kernel_initializer=below)(x))
