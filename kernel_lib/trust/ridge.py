@@ -26,7 +26,8 @@ class _Products:
     def __init__(self, design: Design):
         self._wide = design.is_wide
         self._table = design.gram if self._wide else design.standardized(design.used)
-        self._unit = max(design.num_features, len(design.train))
+        # Mean eigenvalue of the smaller system, for each image it is summed over.
+        self._unit = max(1.0, design.num_features / len(design.train))
 
     def solve(
         self, rows: slice, targets: np.ndarray, strengths: Sequence[float], asked: slice
@@ -42,7 +43,7 @@ class _Products:
             right = self._table[rows].T @ targets
         answers = []
         for strength in strengths:
-            weights = _solved(system, strength * self._unit, right)
+            weights = _solved(system, strength * self._unit * len(targets), right)
             known = self._table[asked, rows] if self._wide else self._table[asked]
             answers.append(None if weights is None else known @ weights)
         return answers
