@@ -271,8 +271,8 @@ def test_gradient_and_integrated_gradients_agree_with_pair(model, images):
     path = saliency.IntegratedGradients().GetMask(
         images[0], call, arguments, x_steps=20, x_baseline=np.zeros_like(images[0]), batch_size=20
     )
-    # PAIR counts both ends of the path: 20 steps lie between 21 points.
-    options = Options(path_steps=21, path_rule="pair")
+    # PAIR takes 20 points with both ends among them, and divides by 20.
+    options = Options(path_steps=20, path_rule="pair")
     found = explain(model, images[:1], 1, "integrated_gradients", options=options)[0]
     np.testing.assert_allclose(found, path, atol=1e-5)
 
