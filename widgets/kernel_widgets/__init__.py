@@ -10,5 +10,6 @@ CascadeStepper(result)  # the result of a saliency audit
 from __future__ import annotations
 
 from kernel_widgets.cascade_stepper import CascadeStepper
+from kernel_widgets.invariance_explorer import InvarianceExplorer
 
-__all__ = ["CascadeStepper"]
+__all__ = ["CascadeStepper", "InvarianceExplorer"]
