@@ -11,7 +11,7 @@ from kernel_lib._checks import check_choice, check_count
 from kernel_lib._random import random_stream
 from kernel_lib.errors.evidence import Evidence
 from kernel_lib.errors.profiles import ClassProfiles
-from kernel_lib.errors.scorers import Scorer, votes_of
+from kernel_lib.errors.scorers import Scorer, one_thread, votes_of
 
 HEADS = ("logistic", "mlp", "forest", "lda", "qda")
 LEAST_WRONG = 5
@@ -41,7 +41,8 @@ class Learned:
         self.mean, span = values.mean(axis=0), np.ptp(values, axis=0)
         self.span = np.where(span > 0, span, 1)
         self.classifier = _head(self.head, self.seed, int(wrong.sum()))
-        self.classifier.fit(self._scaled(values), wrong.astype(int))
+        with one_thread():
+            self.classifier.fit(self._scaled(values), wrong.astype(int))
         return self
 
     def score(self, evidence: Evidence) -> np.ndarray:
