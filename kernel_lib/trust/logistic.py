@@ -17,6 +17,7 @@ from kernel_lib.trust.readings import Reading, best_temperature, log_softmax, me
 
 STRENGTHS = (1.0, 0.1, 0.01, 0.001)  # weight of |W|^2 / 2 beside the mean loss; the strongest first
 _MOST_ITERATIONS = 200
+_FLOATS_FOR_THREADS = 2_000_000
 
 
 def read(design: Design, targets: Sequence[Target]) -> list[Reading]:
@@ -44,12 +45,15 @@ def fit(values: np.ndarray, labels: np.ndarray, strength: float, start: object =
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     model = start or LogisticRegression(
         solver="lbfgs", max_iter=_MOST_ITERATIONS, tol=1e-3, warm_start=True
     )
     model.set_params(C=1 / (strength * len(values)))
-    with warnings.catch_warnings():
+    # On small problems threads wait for one another longer than they work.
+    threads = 1 if values.size < _FLOATS_FOR_THREADS else None
+    with threadpool_limits(threads), warnings.catch_warnings():
         # A fit that stops at the last iteration is as good a probe for this purpose.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(values, labels)
