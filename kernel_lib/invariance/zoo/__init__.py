@@ -1,5 +1,6 @@
 """A zoo of networks, some invariant and some not, from which assessors learn."""
 
+from kernel_lib.invariance.zoo import plots
 from kernel_lib.invariance.zoo.algorithms import ALGORITHMS, SEED_ALGORITHMS
 from kernel_lib.invariance.zoo.build import Zoo, build
 from kernel_lib.invariance.zoo.judging import (
@@ -11,6 +12,7 @@ from kernel_lib.invariance.zoo.judging import (
 )
 from kernel_lib.invariance.zoo.partitions import GAPS, PARTITIONS, plan
 from kernel_lib.invariance.zoo.recipes import ModelRecipe, small_plan
+from kernel_lib.invariance.zoo.result import ZooResult, summarize
 from kernel_lib.invariance.zoo.votes import agreement, compare, majority, read_votes
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "SEED_ALGORITHMS",
     "ModelRecipe",
     "Zoo",
+    "ZooResult",
     "agreement",
     "build",
     "calibration_error",
@@ -29,7 +32,9 @@ __all__ = [
     "kappa",
     "majority",
     "plan",
+    "plots",
     "read_votes",
     "small_plan",
+    "summarize",
     "transfer",
 ]
