@@ -181,12 +181,20 @@ def _chosen_images(
         return _unlabelled(classifier, explained, target)
     classifier.check_images(images.images[:1])
     pool = images.test if len(images.splits["test"]) else images
-    sample = pool.sample(min(num_images, len(pool)), seed)
+    sample = _alternating(pool.sample(min(num_images, len(pool)), seed))
     if images.num_classes == 1:
         return _unlabelled(classifier, np.array(sample.images), target)
     classifier.check_image_set(images)
     measured = pool.sample(min(MOST_ACCURACY_IMAGES, len(pool)), seed)
     return sample.images, sample.labels, measured.images, measured.labels
+
+
+def _alternating(images: ImageSet) -> ImageSet:
+    """The same images, one of each class after another, so that the first few show many classes."""
+    by_class = np.argsort(images.labels, kind="stable")
+    starts = np.searchsorted(images.labels[by_class], images.labels[by_class])
+    turn = np.arange(len(images)) - starts  # how many of its class come before
+    return images.select(by_class[np.argsort(turn, kind="stable")])
 
 
 def _unlabelled(classifier: Classifier, explained: np.ndarray, target: str) -> tuple:

@@ -247,10 +247,10 @@ METRICS: dict[str, Metric] = {
 }
 
 DEFAULT_METRICS = (
-    "spearman_absolute",
-    "spearman_signed",
     "spearman_absolute_foreground",
     "spearman_signed_foreground",
+    "spearman_absolute",
+    "spearman_signed",
     "ssim",
     "hog",
 )

@@ -129,7 +129,7 @@ def test_the_edge_detector_never_changes_and_the_random_map_never_stays(result):
 
 def test_values_equal_a_plain_loop_over_images(model, image_set, result):
     """Independent of the audit's code: SciPy, one image at a time, weights set by hand."""
-    chosen = image_set.test.sample(9, 0)
+    chosen = image_set.test.sample(9, 0)  # in another order, which the mean does not mind
     targets = as_classifier(model).predict(chosen.images)
     reference = [
         saliency.explain(model, image[None], int(target), "gradient")[0]
@@ -295,6 +295,11 @@ def test_a_subclassed_network_works_for_what_needs_no_graph(image_set):
     model(np.zeros((1, 12, 12, 1), np.float32))
     result = saliency.audit(model, image_set, **QUICK)
     assert [s["label"] for s in result.parameters["steps"]] == ["trained", "head", "conv"]
+
+
+def test_the_shown_images_are_of_different_classes(model, image_set):
+    result = saliency.audit(model, image_set, **(QUICK | {"num_display": 3}))
+    assert sorted(result.arrays["shown_labels"]) == [0, 1, 2]
 
 
 # --- bad input -----------------------------------------------------------------------------------
