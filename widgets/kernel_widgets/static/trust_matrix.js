@@ -410,7 +410,7 @@ function factRows(app) {
   const p = app.cell("p_holm", primary, task);
   const rows = MARKERS.map(([name, words, kind]) =>
     Number.isFinite(held(app, name))
-      ? [words, number(held(app, name)), s("svg", { viewBox: "0 0 14 40", class: "kt-key" }, marker(kind, 7))]
+      ? [words, number(held(app, name)), s("svg", { viewBox: "0 8 14 24", class: "kt-key" }, marker(kind, 7))]
       : null,
   );
   rows.push(
