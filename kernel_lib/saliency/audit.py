@@ -72,7 +72,7 @@ def audit(
             a time), "full" (all at once), "noise" (growing noise on the weights), "labels"
             (a twin trained on permuted labels), "random_logit" (another class is explained), or
             "smooth" (sMPRT of Hedstrom et al. 2024: the cascade from the input up, maps averaged
-            over noisy copies of the images and scaled by their second moment).
+            over noisy copies of the images; the metric "ssim_second_moment" scales as they do).
         methods: names from `methods()`, or callables (classifier, images, targets) -> maps; None
             for all the network allows. Controls are always added.
         metrics: names from `metrics()`.
@@ -157,7 +157,6 @@ def audit(
         options=options,
         common_noise=common_noise,
         smooth_samples=50 if test == "smooth" else 1,
-        second_moment=test == "smooth",
         num_display=check_count("num_display", num_display, 1),
         batch_size=batch_size or fitting_batch_size(explained.shape[1:]),
         progress=progress,

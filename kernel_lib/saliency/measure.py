@@ -23,7 +23,7 @@ from kernel_lib.network.weights import restored_weights
 from kernel_lib.saliency.cams import upsampled
 from kernel_lib.saliency.experiments import Step
 from kernel_lib.saliency.explainer import Explainer, Options
-from kernel_lib.saliency.maps import is_constant, second_moment_scaled, to_bytes, view_of
+from kernel_lib.saliency.maps import is_constant, to_bytes, view_of
 from kernel_lib.saliency.methods import METHODS, Method
 from kernel_lib.saliency.similarity import METRICS, Metric, prepare
 
@@ -45,7 +45,6 @@ class Setting:
     common_noise: bool = True
     smooth_samples: int = 1
     smooth_spread: float = 0.1
-    second_moment: bool = False
     num_display: int = 8
     batch_size: int = 128
     progress: bool = True
@@ -236,8 +235,6 @@ class _ChunkReader:
             yield replace(explainer, images=self.images + scale * noise)
 
     def _prepared(self, maps: np.ndarray) -> list:
-        if self.setting.second_moment:
-            maps = second_moment_scaled(view_of(maps, "signed"))
         return [prepare(metric, maps, self.foreground) for metric in self.setting.metrics]
 
     def _compared(self, reference: list, prepared: list) -> np.ndarray:
