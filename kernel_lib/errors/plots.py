@@ -123,8 +123,8 @@ def plot_outcomes(result: ErrorResult) -> Figure:
         )  # fmt: skip
         for y, x, count in zip(place, start + width / 2, width, strict=True):
             if count >= 0.03 * len(result.arrays["labels"]):
-                axes.text(x, y, f"{count:.0f}", ha="center", va="center", fontsize=9,
-                          bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.2})  # fmt: skip
+                ground = {"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.2}
+                axes.text(x, y, f"{count:.0f}", ha="center", va="center", fontsize=9, bbox=ground)
         start += width
     accuracy = table.loc[names, "accuracy_of_kept"]
     for y, name in zip(place, names, strict=True):

@@ -157,20 +157,21 @@ class SequentialRate:
 
     needs_fit = True
 
-    def __init__(self, seed: int = 0, ratio: float = 0.3):
-        self.seed, self.ratio = seed, ratio
+    def __init__(self, seed: int = 0):
+        self.seed = seed
 
     def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
         threshold = default_threshold(votes_of(evidence).rate[~wrong])
-        ratio = min(self.ratio, 0.9 * (1 - threshold) / threshold)
+        # The upper rate must stay below one.
+        ratio = min(SequentialTest.ratio, 0.9 * (1 - threshold) / threshold)
         self.test = SequentialTest(threshold, ratio)
         return self
 
     def score(self, evidence: Evidence) -> np.ndarray:
         said = votes_of(evidence)
         order = shuffled_order(len(said.predictions), self.seed)
-        self.found: SequentialVotes = from_votes(said.predictions != said.base, self.test, order)
-        return self.found.rate
+        self.found: SequentialVotes = from_votes(said, self.test, order)
+        return self.found.suspicion
 
 
 def one_thread() -> AbstractContextManager:

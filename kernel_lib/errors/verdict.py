@@ -56,7 +56,7 @@ def _comparison_sentence(tested: pd.DataFrame, better: pd.DataFrame) -> str:
         top = tested.sort_values("difference", ascending=False).iloc[0]
         lead = (
             f"the best of them, {top.title.lower()}, differs by {top.difference:+.3f} AUROC "
-            f"[{top.low:+.3f}, {top.high:+.3f}] at {_times(top.times_the_cost)} the cost"
+            f"[{top.low:+.3f}, {top.high:+.3f}] {_at_cost(top.times_the_cost)}"
         )
         return (
             "Conductance and label change rate do not find wrong predictions better than the "
@@ -64,7 +64,7 @@ def _comparison_sentence(tested: pd.DataFrame, better: pd.DataFrame) -> str:
         )
     parts = [
         f"{row.title} beats it by {row.difference:.3f} AUROC [{row.low:+.3f}, {row.high:+.3f}] "
-        f"at {_times(row.times_the_cost)} the cost"
+        f"{_at_cost(row.times_the_cost)}"
         for row in better.sort_values("difference", ascending=False).itertuples()
     ]
     equal = better[better.times_the_cost <= 1.5]
@@ -115,5 +115,5 @@ def _next_step(status: str, better: pd.DataFrame, best: pd.Series) -> str:
     )
 
 
-def _times(factor: float) -> str:
-    return "once" if factor < 1.05 else f"{factor:.0f} times"
+def _at_cost(factor: float) -> str:
+    return "at the same cost" if factor < 1.05 else f"at {factor:.0f} times the cost"

@@ -10,6 +10,8 @@ CascadeStepper(result)  # the result of a saliency audit
 from __future__ import annotations
 
 from kernel_widgets.cascade_stepper import CascadeStepper
+from kernel_widgets.error_triage import ErrorTriage
 from kernel_widgets.invariance_explorer import InvarianceExplorer
+from kernel_widgets.trust_matrix import TrustMatrix
 
-__all__ = ["CascadeStepper", "InvarianceExplorer"]
+__all__ = ["CascadeStepper", "ErrorTriage", "InvarianceExplorer", "TrustMatrix"]
