@@ -101,8 +101,10 @@ def audit(
         classifier, images, tap=tap, threshold=threshold, noise=noise, samples=samples,
         seed=seed, batch_size=size, progress=progress,
     )  # fmt: skip
-    blamed, ablated = _causes(classifier, images, test, diagnosis, num_blamed, seed, size)
-    before = measure(classifier, test, size, seed)
+    known = images.calibration if len(images.splits["calibration"]) else images.train
+    known = known.sample(num_images, seed)
+    blamed, ablated = _causes(classifier, known, test, diagnosis, num_blamed, seed, size)
+    before = measure(classifier, test, known, size, seed)
     course = _Course([], [], [], [])
     if treatment:
         recipe, notes = recipe_for(
@@ -111,7 +113,17 @@ def audit(
         )  # fmt: skip
         schedules = [Schedule(epochs, learning_rate, seed=seed + i) for i in range(num_seeds)]
         course = _treated(
-            classifier, images, test, diagnosis, recipe, schedules, size, seed, cache, progress
+            classifier,
+            images,
+            test,
+            known,
+            diagnosis,
+            recipe,
+            schedules,
+            size,
+            seed,
+            cache,
+            progress,
         )
         course.notes.extend(notes)
     return _summed_up(
@@ -132,7 +144,7 @@ class _Course:
 
 def _causes(
     classifier: Classifier,
-    images: ImageSet,
+    known: ImageSet,
     test: ImageSet,
     diagnosis: Diagnosis,
     num_blamed: int | None,
@@ -140,7 +152,6 @@ def _causes(
     batch_size: int,
 ) -> tuple[Blame, dict[str, Any]]:
     """Blame channels on held-out images, and see on test images what happens without them."""
-    known = images.calibration if len(images.splits["calibration"]) else images.train
     push, outside, wrong = causes.contributions(classifier, known, diagnosis.tap, batch_size)
     has_mask = np.zeros(len(known), bool)
     if known.masks is not None:
@@ -158,6 +169,7 @@ def _treated(
     classifier: Classifier,
     images: ImageSet,
     test: ImageSet,
+    known: ImageSet,
     diagnosis: Diagnosis,
     recipe: Any,
     schedules: Sequence[Schedule],
@@ -172,7 +184,7 @@ def _treated(
         practice = Practice(classifier, images, diagnosis, each)
         for schedule in schedules:
             treatment = practice.run(schedule, folder=cache, progress=progress)
-            measured.append(measure(treatment.classifier, test, batch_size, seed))
+            measured.append(measure(treatment.classifier, test, known, batch_size, seed))
             course.treatments.append((kind, schedule.seed, treatment))
             course.notes.extend(treatment.notes)
     return course
@@ -223,7 +235,7 @@ def _summed_up(
         parameters["schedule"] = course.treatments[-1][2].schedule.__dict__
     arrays = _arrays(classifier, test, diagnosis, before, course, num_display, seed, batch_size)
     origin = provenance(classifier, images, seed)
-    scores = _scores(found, tables)
+    scores = {name: float(value) for name, value in _scores(found, tables).items()}
     return DoctorResult(scores, tables, arrays, judge(found), parameters, origin)
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kernel_lib.doctor.course import Batches, Course
+from kernel_lib.network.weights import value_of
 from kernel_lib.tasks import read_arrays, write_arrays
 
 
@@ -51,7 +52,7 @@ class Keeper(keras.callbacks.Callback):
         if self.path is None:
             return
         state = json.dumps({"history": self.history, "message": self.message})
-        values = {f"variable {i}": np.asarray(v) for i, v in enumerate(self.variables)}
+        values = {f"variable {i}": value_of(v) for i, v in enumerate(self.variables)}
         best = {f"best {i}": value for i, value in enumerate(self.best)}
         write_arrays(self.path, {"state": np.array(state), **values, **best})
 
@@ -102,7 +103,7 @@ class StopAtNaN(keras.callbacks.Callback):
             ]
 
     def _values(self) -> list[np.ndarray]:
-        return [np.array(variable) for variable in self.keeper.variables]
+        return [value_of(variable) for variable in self.keeper.variables]
 
 
 class Validation(keras.callbacks.Callback):
@@ -129,7 +130,7 @@ class Validation(keras.callbacks.Callback):
             logs["validation_accuracy"] = accuracy
         seen = [*self._accuracies(), accuracy]
         if self._patience is not None and np.argmax(seen) == len(seen) - 1:
-            self._keeper.best = [np.array(v) for v in self._keeper.course.network.variables]
+            self._keeper.best = [value_of(v) for v in self._keeper.course.network.variables]
         self._keeper.course.stop_training |= self._is_enough(seen)
 
     @property

@@ -25,8 +25,8 @@ class Measured:
         confidence: (num_images,) probability of the prediction.
         outside: (num_images,) share of the image gradient's size that lies on the background; NaN
             without a mask.
-        swapped_other, swapped_same: (num_masked,) whether the decision changes on the background
-            of an image of another class, and of the same class; empty without masks.
+        swapped_other, swapped_same: (num_masked,) whether the decision on a held-out image changes
+            on the background of an image of another class, and of its own; empty without masks.
     """
 
     right: np.ndarray
@@ -54,19 +54,27 @@ class Measured:
         return float(self.swapped_other.mean() - self.swapped_same.mean())
 
 
-def measure(classifier: Classifier, images: ImageSet, batch_size: int, seed: int = 0) -> Measured:
-    """Measure a network on labelled images, with or without masks."""
+def measure(
+    classifier: Classifier, images: ImageSet, held_out: ImageSet, batch_size: int, seed: int = 0
+) -> Measured:
+    """Measure a network on labelled images, with or without masks.
+
+    Args:
+        classifier: the network.
+        images: the test images.
+        held_out: images from where the training images come from; backgrounds are exchanged among
+            them, because a shortcut that training taught shows where it still holds.
+        batch_size: images in memory at once.
+        seed: seed of the exchanges.
+    """
     logits = classifier.logits(images.images, batch_size)
-    shares = softmax(logits)
     predictions = logits.argmax(axis=1)
     slopes = image_gradients(classifier, images, batch_size)
-    has_mask = np.zeros(len(images), bool)
-    if images.masks is not None:
-        has_mask = images.masks.any(axis=(1, 2))
     swaps = [np.array([], bool)] * 2
+    has_mask = held_out.masks.any(axis=(1, 2)) if held_out.masks is not None else np.zeros(1, bool)
     if has_mask.any():
-        masked = images.select(has_mask)
-        before = predictions[has_mask]
+        masked = held_out.select(np.flatnonzero(has_mask))
+        before = classifier.predict(masked.images, batch_size)
         swaps = [
             classifier.predict(swapped_backgrounds(masked, same, seed), batch_size) != before
             for same in (False, True)
@@ -74,7 +82,7 @@ def measure(classifier: Classifier, images: ImageSet, batch_size: int, seed: int
     return Measured(
         predictions == images.labels,
         predictions,
-        shares.max(axis=1),
+        softmax(logits).max(axis=1),
         outside_share(slopes, images.masks),
         *swaps,
     )

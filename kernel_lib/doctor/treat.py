@@ -53,7 +53,7 @@ class Schedule:
 
     epochs: int = 5
     learning_rate: float = 0.01
-    batch_size: int = 64
+    batch_size: int = 32
     masked_share: float | None = None
     patience: int | None = None
     clip: float = 1.0
@@ -122,7 +122,7 @@ def treat(
     scaling: str | None = None,
     epochs: int = 5,
     learning_rate: float = 0.01,
-    batch_size: int = 64,
+    batch_size: int = 32,
     masked_share: float | None = None,
     patience: int | None = None,
     seed: int = 0,

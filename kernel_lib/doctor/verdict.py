@@ -134,7 +134,9 @@ def _meaning(found: Findings) -> str:
         return "The constraints helped, beyond what more training alone does."
     if found.gain[2] < 0:
         return "The constraints did harm: plain fine-tuning of the same length is better."
-    return "The treatment cannot be told from plain fine-tuning, so no gain is owed to the constraints."
+    return (
+        "The treatment cannot be told from plain fine-tuning: no gain is owed to the constraints."
+    )
 
 
 def _next_step(found: Findings, helped: bool) -> str:
