@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from kernel_lib.trust.reductions import parse
 from kernel_lib.trust.result import TrustResult
 from kernel_lib.trust.summary import summarize
 from kernel_lib.trust.taps import resolve
+from kernel_lib.trust.verdict import SIGNIFICANCE
 
 
 def audit(
@@ -36,7 +38,7 @@ def audit(
     controls: Sequence[str] = CONTROLS,
     num_untrained: int = 3,
     num_probe_seeds: int = 1,
-    num_permutations: int = 999,
+    num_permutations: int | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     progress: bool = True,
@@ -67,7 +69,8 @@ def audit(
             memorise) and "code" (online code lengths at `tap`).
         num_untrained: untrained networks, each with weights of its own.
         num_probe_seeds: fits of a probe that draws random numbers.
-        num_permutations: permutations of test labels.
+        num_permutations: permutations of test labels; None for enough that every cell can be
+            significant after correction, and at least 999.
         seed: of untrained weights, probes, permutations and intervals.
         batch_size: images in memory at once; None fits the image size.
         progress: show progress bars.
@@ -132,7 +135,9 @@ def audit(
         "num_runs": len(next(iter(networks.values()))) * num_probe_seeds,
         "num_untrained": num_untrained,
         "num_probe_seeds": num_probe_seeds,
-        "num_permutations": check_count("num_permutations", num_permutations),
+        "num_permutations": _num_permutations(
+            num_permutations, len(networks) * (len(columns) - 1), chosen
+        ),
         "models": [one.name for one in next(iter(networks.values()))],
     }
     measured = measure(networks, images, columns, setting)
@@ -140,6 +145,19 @@ def audit(
     return summarize(
         measured, setting, arguments, columns, heads, images, provenance(first, images, seed)
     )
+
+
+def _num_permutations(wanted: int | None, num_cells: int, controls: Sequence[str]) -> int:
+    """Enough permutations that the smallest p-value survives Holm's correction over the matrix."""
+    least = math.ceil(num_cells / SIGNIFICANCE) - 1
+    if wanted is None:
+        return max(999, 2 * least + 1)
+    if check_count("num_permutations", wanted) < least and "permutation" in controls:
+        raise ValueError(
+            f"With `num_permutations` below {least} none of the {num_cells} cells could be "
+            f"significant after correction. Received: num_permutations={wanted}."
+        )
+    return wanted
 
 
 def _head_accuracy(networks: Networks, images: ImageSet) -> dict[str, np.ndarray]:

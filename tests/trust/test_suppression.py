@@ -1,0 +1,97 @@
+"""Networks that forget: the reversed gradient, and what fresh probes find afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kernel_lib.trust import suppress, suppression_curve
+from kernel_lib.trust.suppression import _labels, _mean_loss, _targets, reverse_gradient
+
+QUICK = {"epochs": 1, "progress": False}
+
+
+def weights(suppressed) -> list[bytes]:
+    return [np.asarray(v).tobytes() for v in suppressed.classifier.model.variables]
+
+
+def test_the_gradient_is_turned_round_and_nothing_else():
+    values = tf.constant([[1.0, -2.0], [3.0, 0.5]])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        outcome = reverse_gradient(values)
+        loss = tf.reduce_sum(outcome**2)
+    np.testing.assert_array_equal(outcome, values)
+    np.testing.assert_array_equal(tape.gradient(loss, values), -2 * values)
+
+
+def test_missing_labels_do_not_count():
+    scores = tf.constant([[2.0, 0.0], [0.0, 5.0]])
+    only_first = _mean_loss(scores[:1], tf.constant([0], tf.int64))
+    assert float(_mean_loss(scores, tf.constant([0, -1], tf.int64))) == pytest.approx(
+        float(only_first)
+    )
+    assert float(_mean_loss(scores, tf.constant([-1, -1], tf.int64))) == 0
+
+
+def test_random_labels_are_new_or_fixed(tiny_shapes):
+    targets = _targets(tiny_shapes, "unknown", 4)
+    draw = lambda seed: _labels(targets, tiny_shapes, 4, np.random.default_rng(seed))  # noqa: E731
+    np.testing.assert_array_equal(draw(0), draw(0))
+    assert not np.array_equal(draw(0), draw(1))
+    np.testing.assert_array_equal(draw(0)[:, 0], tiny_shapes.labels)
+    assert set(draw(0)[:, 1]) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("against", ["unknown", ("color", "size")])
+def test_the_same_seed_gives_the_same_bytes_and_the_cache_too(tiny_shapes, tmp_path, against):
+    one = suppress("small_cnn", tiny_shapes, against, **QUICK)
+    two = suppress("small_cnn", tiny_shapes, against, cache=tmp_path, **QUICK)
+    three = suppress("small_cnn", tiny_shapes, against, cache=tmp_path, **QUICK)
+    assert weights(one) == weights(two) == weights(three)
+    assert one.adversary_accuracy == three.adversary_accuracy
+    assert list(one.adversary_accuracy) == ([] if against == "unknown" else list(against))
+    other = suppress("small_cnn", tiny_shapes, against, strength=0.2, cache=tmp_path, **QUICK)
+    assert weights(other) != weights(one)
+
+
+def test_without_strength_adversaries_do_not_touch_the_network(tiny_shapes):
+    for_color = suppress("small_cnn", tiny_shapes, "color", strength=0.0, **QUICK)
+    for_size = suppress("small_cnn", tiny_shapes, "size", strength=0.0, **QUICK)
+    assert weights(for_color) == weights(for_size)
+
+
+@pytest.mark.slow
+def test_suppression_lowers_what_fresh_probes_read():
+    from kernel_lib.data import load
+
+    images = load("shapes", size=24, num_images=1500, primary="size", seed=0)
+    table = suppression_curve(
+        "small_cnn", images, "quadrant", strengths=(0.0, 0.7), epochs=12, progress=False
+    )
+    plain, made = table.iloc[0], table.iloc[1]
+    assert made.leakage_of_suppressed < plain.leakage_of_suppressed - 0.1
+    assert made.preservation > 0.5
+
+
+def test_the_curve_has_a_row_for_each_strength_and_a_figure(tiny_shapes):
+    from kernel_lib.trust.plots import plot_trade_off
+
+    table = suppression_curve("small_cnn", tiny_shapes, ["color"], strengths=(0.0, 0.5), **QUICK)
+    assert table.strength.tolist() == [0.0, 0.5]
+    assert table.leakage.between(0, 1).all()
+    assert table.adversary_leakage.between(0, 1).all()
+    assert (table.leakage_low <= table.leakage_high).all()
+    assert len(plot_trade_off(table).axes[0].texts) == 2
+
+
+def test_bad_input_is_named(tiny_shapes):
+    with pytest.raises(ValueError, match="`against` must be one of 'background', 'color'"):
+        suppress("small_cnn", tiny_shapes, "shape")  # its own task
+    with pytest.raises(ValueError, match="`against` is empty"):
+        suppress("small_cnn", tiny_shapes, [])
+    with pytest.raises(ValueError, match="`strength` must lie in"):
+        suppress("small_cnn", tiny_shapes, strength=1.0)
+    with pytest.raises(ValueError, match="`redraw` must be one of"):
+        suppress("small_cnn", tiny_shapes, redraw="never")
