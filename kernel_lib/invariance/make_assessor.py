@@ -87,8 +87,8 @@ needs no labels.
 
 **What it learned from.** {len(measured.models)} networks (`cnn5`) trained on `{data}`: {kinds}. Of
 these, {len(kept.models)} can be judged; {int(kept.is_invariant.sum())} of them count as invariant
-(loss of accuracy at the worst step up to 5 %, or, where that is uncertain, up to 10 %). Features and
-truth come from different images.
+(loss of accuracy at the worst step up to 5 %, or, where that is uncertain, up to 10 %). Features
+and truth come from different images.
 
 **How well it judges networks it has not seen** (repeated nested cross-validation):
 
