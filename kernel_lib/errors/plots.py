@@ -38,7 +38,7 @@ def all_figures(result: ErrorResult) -> dict[str, Figure]:
 
 
 def plot_ranking(result: ErrorResult) -> Figure:
-    """AUROC of every score with its interval; filled marks are under test, hollow are baselines."""
+    """AUROC of every score with its interval; filled marks are under test, hollow ones baselines."""
     table = result.tables["scores"].iloc[::-1].reset_index(drop=True)
     plain = float(table.auroc[table.score == "msp"].iloc[0])
     figure, axes = pyplot.subplots(figsize=(8.6, 1.5 + 0.33 * len(table)), layout="constrained")
@@ -63,7 +63,7 @@ def plot_ranking(result: ErrorResult) -> Figure:
     axes.set_ylim(-0.6, len(table) - 0.4)
     axes.grid(axis="x", lw=0.6)
     axes.set_xlabel("chance that a wrong prediction is more suspicious than a right one (95 %)")
-    axes.set_title("Filled: under test. Hollow: baselines. Dashed: maximum softmax.")
+    axes.set_title("Filled: under test. Dashed: maximum softmax.")
     return figure
 
 

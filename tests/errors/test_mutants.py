@@ -43,8 +43,8 @@ def by_cloning(classifier, mutant, images):
 @pytest.mark.parametrize("layers", ["all", "conv", ["logits"]])
 def test_every_way_of_running_gives_the_clones_logits(classifier, images, layers):
     chosen = mutable_layers(classifier, layers)
-    drawn = [Recipe("gf", 0.4).draw(chosen, 0, i) for i in range(4)]
-    drawn += [Recipe("nai", 0.4).draw(chosen, 0, i) for i in range(4)]
+    drawn = [Recipe("gf", 0.4).draw(chosen, 0, i) for i in range(2)]
+    drawn += [Recipe("nai", 0.4).draw(chosen, 0, i) for i in range(2)]
     own = classifier.logits(images)
     with restored_weights(classifier) as snapshot:
         runner = MutantRunner(classifier, drawn, snapshot)
@@ -55,7 +55,7 @@ def test_every_way_of_running_gives_the_clones_logits(classifier, images, layers
                 expected = by_cloning(classifier, drawn[index], images)
                 np.testing.assert_allclose(one, expected, atol=2e-5)
                 assert np.abs(one - own).max() > 1e-3
-    assert seen == set(range(8))
+    assert seen == set(range(4))
 
 
 def test_late_dense_layers_are_stacked_over_mutants(images):
