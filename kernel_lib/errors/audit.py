@@ -121,6 +121,8 @@ def audit(
         check_choice("shift", name, (*shifting.corruptions(), "fgsm", "pgd"))
     classifier = as_classifier(model)
     classifier.check_image_set(images)
+    for tap in layers or ():
+        classifier.network.tap(tap)  # says which taps there are
     known, asked = (_sampled(images.split(s), num_images, seed) for s in ("calibration", "test"))
     wanted = chosen(scores, has_votes=num_mutants > 0, has_dropout=bool(dropout_taps(classifier)))
     needs = {need for score in wanted for need in score.needs}

@@ -167,7 +167,9 @@ def _head(name: str, seed: int, num_wrong: int) -> Any:
     if name == "logistic":
         return _Logistic(min(3, num_wrong), seed)
     return {
-        "mlp": lambda: MLPClassifier((200, 200), alpha=0.1, max_iter=60, random_state=seed),
+        "mlp": lambda: MLPClassifier(
+            (200, 200), alpha=0.1, early_stopping=num_wrong >= 50, max_iter=300, random_state=seed
+        ),
         "forest": lambda: RandomForestClassifier(100, max_depth=10, random_state=seed),
         "lda": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
         "qda": lambda: QuadraticDiscriminantAnalysis(reg_param=0.1),

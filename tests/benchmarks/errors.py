@@ -233,17 +233,21 @@ def by_swapping(classifier: Classifier, drawn: Sequence[Mutant], images: np.ndar
 def measure_mutants() -> None:
     classifier = network()
     images = np.random.default_rng(1).random((NUM_IMAGES, 28, 28, 1), np.float32)
-    for title, chosen in (("all layers", ["conv1", "conv2", "dense1", "logits"]),
-                          ("last convolution on", ["conv2", "dense1", "logits"]),
-                          ("dense layers", ["dense1", "logits"])):  # fmt: skip
-        found = mutable_layers(classifier, chosen)
-        drawn = [Recipe("gf", 0.1).draw(found, 0, index) for index in range(100)]
-        plain = timed(lambda drawn=drawn: by_cloning(classifier, drawn[:5], images), 1)
-        row(f"5 mutants, {title}: clone and predict", plain, plain)
+    every = ["conv1", "conv2", "dense1", "logits"]
+    cases = {
+        "all layers": [every] * 4,
+        "one layer each": [[name] for name in every],
+        "dense layers": [["dense1", "logits"]] * 4,
+    }
+    for title, turns in cases.items():
+        found = [mutable_layers(classifier, names) for names in turns]
+        drawn = [Recipe("gf", 0.11).draw(found[index % 4], 0, index) for index in range(100)]
+        plain = timed(lambda drawn=drawn: by_cloning(classifier, drawn[:8], images), 1)
+        row(f"8 mutants, {title}: clone and predict", plain, plain)
         swapped = timed(lambda drawn=drawn: by_swapping(classifier, drawn, images), 2)
-        row(f"100 mutants, {title}: swapped in place", swapped, plain, 20)
+        row(f"100 mutants, {title}: swapped in place", swapped, plain, 100 / 8)
         ours = timed(lambda drawn=drawn: votes(classifier, drawn, images, batch_size=256), 3)
-        row(f"100 mutants, {title}: as the audit does", ours, plain, 20)
+        row(f"100 mutants, {title}: as the audit does", ours, plain, 100 / 8)
 
 
 # --- sequential test -----------------------------------------------------------------------------

@@ -160,7 +160,8 @@ def test_permuted_outcomes_teach_nothing_and_a_leak_teaches_all(head):
     random = np.random.default_rng(0)
     wrong = random.random(400) < 0.3
     noise = random.normal(size=(400, 6))
-    evidence = Evidence(noise[:, :3], np.column_stack([noise, wrong]))
+    leak = wrong + 0.05 * random.normal(size=400)
+    evidence = Evidence(noise[:, :3], np.column_stack([noise, leak]))
     blind = out_of_fold(lambda: Learned(lambda e: e.features[:, :6], head), evidence, wrong)
     assert abs(auroc(blind, wrong) - 0.5) < 3 * 0.032
     leaked = out_of_fold(lambda: Learned(lambda e: e.features[:, 6:], head), evidence, wrong)
