@@ -256,7 +256,7 @@ def _findings(
         accuracies=accuracies,
         num_seeds=len(course.treated),
         num_blamed=len(blamed.channels),
-        failed=any("no finite number" in note for note in course.notes),
+        failed=any("held no finite number" in note for note in course.notes),
     )
 
 

@@ -256,14 +256,15 @@ class Practice:
         steps = len(batches) * schedule.epochs
         course.compile(_optimizer(schedule, steps), jit_compile=False)
         course.optimizer.build(course.trainable_variables)
-        keeper = Keeper(course, batches, self._state_path(schedule, folder))
+        keeper = Keeper(course, self._state_path(schedule, folder))
         keeper.resume()
         own, is_over = self._own_callbacks(keeper, schedule)
         if len(keeper.history) < schedule.epochs and not is_over:
             # The bar's label says what is trained; one tick an epoch.
             own.append(_Bar(schedule.epochs - len(keeper.history), self.original.name, progress))
             course.fit(
-                batches,
+                batches.dataset(len(keeper.history), schedule.epochs),
+                steps_per_epoch=len(batches),
                 epochs=schedule.epochs,
                 initial_epoch=len(keeper.history),
                 callbacks=[*own, *callbacks],
@@ -314,8 +315,9 @@ class Practice:
 
     def _survey_batch(self, batches: Batches) -> tuple:
         """A batch that holds masked images, if there are any."""
-        order = np.argsort(-self._has_mask[batches.order()], kind="stable")
-        return batches.at(np.sort(batches.order()[order[:64]]))
+        order = batches.order(0)
+        masked_first = np.argsort(-self._has_mask[order], kind="stable")
+        return batches.at(order[masked_first[:64]])
 
     def _batches(self, schedule: Schedule) -> Batches:
         return Batches(
@@ -335,10 +337,10 @@ class Practice:
         if not len(held_out):
             if schedule.patience is not None:
                 raise ValueError("`patience` needs images in the calibration split.")
-            return [keeper, StopAtNaN(keeper)], False
+            return [StopAtNaN(keeper), keeper], False
         images, labels = self.images.images[held_out], self.images.labels[held_out]
         validation = Validation(keeper, images, labels, schedule.patience)
-        return [validation, keeper, StopAtNaN(keeper)], validation.is_over
+        return [StopAtNaN(keeper), validation, keeper], validation.is_over
 
     def _state_path(self, schedule: Schedule, folder: Any) -> Path | None:
         if folder is None:
