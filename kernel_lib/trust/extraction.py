@@ -117,24 +117,22 @@ def _extract(
     missing = [name for name, table in tables.items() if not table.is_done]
     if missing:
         function = _function(classifier, missing, reduction, sizes, seed)
-        _fill(function, [tables[name] for name in missing], pixels, batch_size, progress)
-    values = {name: table.values() for name, table in tables.items()}
-    for name in missing:
-        _check_finite(name, values[name])
-    return values
+        _fill(function, {name: tables[name] for name in missing}, pixels, batch_size, progress)
+    return {name: table.values() for name, table in tables.items()}
 
 
 def _fill(
-    function: Any, tables: list[Table], pixels: np.ndarray, batch_size: int, progress: bool
+    function: Any, tables: dict[str, Table], pixels: np.ndarray, batch_size: int, progress: bool
 ) -> None:
-    first = min(table.num_done for table in tables)
+    first = min(table.num_done for table in tables.values())
     starts = range(first, len(pixels), batch_size)
     for count, start in enumerate(progress_bar(starts, "Features", enabled=progress), start=1):
         stop = min(start + batch_size, len(pixels))
-        for table, value in zip(tables, function(tf.constant(pixels[start:stop])), strict=True):
-            table.write(start, value.numpy())
+        values = function(tf.constant(pixels[start:stop]))
+        for (name, table), value in zip(tables.items(), values, strict=True):
+            table.write(start, _finite(name, value.numpy()))
         if count % _SAVE_EVERY == 0 or stop == len(pixels):
-            for table in tables:
+            for table in tables.values():
                 table.save(stop)
 
 
@@ -157,7 +155,7 @@ def _sizes(classifier: Classifier, names: list[str], shape: tuple) -> dict[str, 
     """Shape of each tap's values for images of this shape."""
     known = {tap.name: tap.shape for tap in classifier.network.taps()}
     if all(None not in known[name] for name in names):
-        return {name: tuple(known[name]) for name in names}
+        return {name: tuple(int(size or 1) for size in known[name]) for name in names}
     blank = tf.zeros((1, *shape))
     values = classifier.network.outputs_function(names)(blank)[1:]
     return {name: tuple(value.shape[1:]) for name, value in zip(names, values, strict=True)}
@@ -187,11 +185,10 @@ def _principal(
     return kept.values()
 
 
-def _check_finite(name: str, values: np.ndarray) -> None:
-    height = max(1, 16_000_000 // values.shape[1])
-    for start in range(0, len(values), height):
-        if not np.isfinite(values[start : start + height]).all():
-            raise ValueError(
-                f"The network gives NaN or infinite values at the tap {name!r}. Its weights, or "
-                "the scale of the images, are not what they should be."
-            )
+def _finite(name: str, values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"The network gives NaN or infinite values at the tap {name!r}. Its weights, or the "
+            "scale of the images, are not what they should be."
+        )
+    return values

@@ -168,9 +168,10 @@ def _read(
     if repeats == 1:
         return once
     names = ("predictions", "log_loss", "strengths", "seconds")
-    return replace(
-        once, **{name: np.concatenate([getattr(once, name)] * repeats) for name in names}
-    )
+    repeated: dict[str, Any] = {
+        name: np.concatenate([getattr(once, name)] * repeats) for name in names
+    }
+    return replace(once, **repeated)
 
 
 def _part(readings: Readings, columns: slice) -> Readings:

@@ -31,11 +31,8 @@ class _Products:
 
     def solve(
         self, rows: slice, targets: np.ndarray, strengths: Sequence[float], asked: slice
-    ) -> list[np.ndarray | None]:
-        """Scores of the images `asked` by probes fitted on `rows`, one for each strength.
-
-        None where the system is singular to working precision: the strength is then too small.
-        """
+    ) -> list[np.ndarray]:
+        """Scores of the images `asked` by probes fitted on `rows`, one for each strength."""
         if self._wide:
             system, right = self._table[rows, rows], targets
         else:
@@ -45,7 +42,7 @@ class _Products:
         for strength in strengths:
             weights = _solved(system, strength * self._unit * len(targets), right)
             known = self._table[asked, rows] if self._wide else self._table[asked]
-            answers.append(None if weights is None else known @ weights)
+            answers.append(known @ weights)
         return answers
 
 
@@ -96,22 +93,23 @@ def _parts(targets: Sequence[Target]) -> list[slice]:
     return [slice(end - t.num_classes, end) for end, t in zip(ends, targets, strict=True)]
 
 
-def _solved(system: np.ndarray, strength: float, right: np.ndarray) -> np.ndarray | None:
+def _solved(system: np.ndarray, strength: float, right: np.ndarray) -> np.ndarray:
+    """Solve (system + strength I) W = right; ten times stronger where float32 finds it singular."""
     shifted = system.copy()
     shifted.flat[:: len(shifted) + 1] += np.float32(strength)
     try:
         factor = linalg.cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
     except linalg.LinAlgError:
-        return None
+        return _solved(system, 10 * strength, right)
     return linalg.cho_solve(factor, right, check_finite=False)
 
 
 def _chosen(
-    trials: Sequence[np.ndarray | None], means: np.ndarray, part: slice, labels: np.ndarray
+    trials: Sequence[np.ndarray], means: np.ndarray, part: slice, labels: np.ndarray
 ) -> tuple[float, float]:
     """The strength of the best accuracy, and the temperature that goes with it."""
-    scores = [None if trial is None else trial[:, part] + means[part] for trial in trials]
-    right = [-1.0 if s is None else (s.argmax(axis=1) == labels).mean() for s in scores]
+    scores = [trial[:, part] + means[part] for trial in trials]
+    right = [(each.argmax(axis=1) == labels).mean() for each in scores]
     best = int(np.argmax(right))
     return STRENGTHS[best], best_temperature(scores[best], labels)
 

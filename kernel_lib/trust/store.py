@@ -6,8 +6,10 @@ rows are written. A run that was killed goes on from there; a full table is rena
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,13 +25,13 @@ class Table:
         shape: (num_images, num_features).
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None, recipe: object, shape: tuple):
+    def __init__(
+        self, folder: str | os.PathLike[str] | None, recipe: object, shape: tuple[int, int]
+    ):
         self._shape = shape
         self._path = None if folder is None else Path(folder) / f"features-{digest(recipe)}.npy"
-        self._values: np.ndarray | None = self._whole()
-        self.num_done = shape[0] if self._values is not None else 0
-        if self._values is None:
-            self._values = self._begun()
+        self.num_done = 0
+        self._values = self._opened()
 
     @property
     def is_done(self) -> bool:
@@ -45,47 +47,43 @@ class Table:
         self.num_done = num_done
         if self._path is None:
             return
-        self._values.flush()
-        with atomic_path(self._rows_path) as temporary:
+        if isinstance(self._values, np.memmap):
+            self._values.flush()
+        rows = self._path.with_suffix(".rows")
+        with atomic_path(rows) as temporary:
             Path(temporary).write_text(str(num_done))
         if self.is_done:
+            part = self._path.with_suffix(".part.npy")
             # Another process may have made the same table in the meantime.
-            if self._part_path.exists():
-                os.replace(self._part_path, self._path)
-            self._rows_path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(part, self._path)
+            rows.unlink(missing_ok=True)
             self._values = np.load(self._path, mmap_mode="r", allow_pickle=False)
 
     def values(self) -> np.ndarray:
         """The table; read-only and memory-mapped where it is on disk."""
         return self._values
 
-    @property
-    def _part_path(self) -> Path:
-        return self._path.with_suffix(".part.npy")
-
-    @property
-    def _rows_path(self) -> Path:
-        return self._path.with_suffix(".rows")
-
-    def _whole(self) -> np.ndarray | None:
-        return None if self._path is None else _mapped(self._path, self._shape, "r")
-
-    def _begun(self) -> np.ndarray:
-        """The part that an interrupted run has written, or a new table."""
+    def _opened(self) -> np.ndarray:
+        """The whole table, the part that an interrupted run has written, or a new one."""
         if self._path is None:
             return np.empty(self._shape, np.float32)
+        whole = _mapped(self._path, self._shape, "r")
+        if whole is not None:
+            self.num_done = self._shape[0]
+            return whole
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        values = _mapped(self._part_path, self._shape, "r+")
-        if values is not None and self._rows_path.is_file():
-            text = self._rows_path.read_text().strip()
-            self.num_done = min(int(text), self._shape[0]) if text.isdigit() else 0
-            return values
-        return np.lib.format.open_memmap(
-            self._part_path, mode="w+", dtype=np.float32, shape=self._shape
-        )
+        part, rows = self._path.with_suffix(".part.npy"), self._path.with_suffix(".rows")
+        begun = _mapped(part, self._shape, "r+")
+        if begun is not None and rows.is_file():
+            text = rows.read_text().strip()
+            # A full part was killed just before its new name; its last row is cheap to redo.
+            self.num_done = min(int(text), self._shape[0] - 1) if text.isdigit() else 0
+            return begun
+        return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=self._shape)
 
 
-def _mapped(path: Path, shape: tuple, mode: str) -> np.ndarray | None:
+def _mapped(path: Path, shape: tuple[int, int], mode: Literal["r", "r+"]) -> np.ndarray | None:
     """The file as a memory map, or None if it is missing, cut short or of another shape."""
     try:
         values = np.load(path, mmap_mode=mode, allow_pickle=False)

@@ -76,7 +76,8 @@ def summarize(
     ideal = ideal_matrix(images, arguments["ideal"], rows=arguments["primaries"])
     standard = Standard(ideal, arguments["weight"])
     p_values = _p_values(measured, columns, arguments, setting.seed)
-    cells, scores = [], []
+    cells: list[dict[str, Any]] = []
+    scores: list[dict[str, Any]] = []
     for place in measured.trained:
         sample = Sample.of(measured, place, setting.seed)
         cells += _cell_rows(measured, place, sample, standard, columns, p_values.get(place))
@@ -212,7 +213,7 @@ def _untrained_leakage(
 ) -> dict[str, float]:
     """What untrained networks tell about the same cells; the band that depth is held against."""
     names = ("untrained_leakage", "untrained_leakage_low", "untrained_leakage_high")
-    if sample.untrained is None or mode == "relative":
+    if sample.untrained is None or sample.untrained_draws is None or mode == "relative":
         return dict.fromkeys(names, np.nan)
     own = standard.own[part]
 
@@ -259,7 +260,7 @@ def _holm_off_diagonal(p_values: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 def _added(sample: Sample, standard: Standard) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share read off the trained network less that off untrained ones: value, low, high."""
-    if sample.untrained is None:
+    if sample.untrained is None or sample.untrained_draws is None:
         nothing = np.full(standard.own.shape, np.nan)
         return nothing, nothing, nothing
 
@@ -309,11 +310,8 @@ def _arrays(measured: Measurements, setting: Setting, ideal: TaskMatrix) -> dict
             ]
         )  # fmt: skip
 
-    return {
-        "hits": gathered(measured.trained),
-        "ideal": ideal.values,
-        "ideal_chance": ideal.chance,
-    }
+    chance = np.asarray(ideal.chance)
+    return {"hits": gathered(measured.trained), "ideal": ideal.values, "ideal_chance": chance}
 
 
 def _hits(readings: Readings) -> np.ndarray:

@@ -212,7 +212,7 @@ class _Pair:
         self._classifier, self._strength = classifier, strength
         self._tap = penultimate(classifier)
         known = {tap.name: tap.shape for tap in classifier.network.taps()}
-        size = int(np.prod(known[self._tap]))
+        size = int(np.prod([size or 1 for size in known[self._tap]]))
         self._readers = [
             _adversary(size, count, random_stream([seed, 0xAD7, place]))
             for place, count in enumerate(targets.values())

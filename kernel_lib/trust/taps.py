@@ -70,7 +70,7 @@ def _spread(classifier: Classifier) -> list[str]:
     before = taps[: [tap.name for tap in taps].index(last)]
     layers = [tap.name for tap in before if _is_layer(tap)]
     count = min(len(layers), MOST_DEPTHS - 1)
-    places = np.unique(np.linspace(0, len(layers) - 1, count).round().astype(int)) if count else []
+    places = np.unique(np.linspace(0, max(len(layers) - 1, 0), count).round().astype(int))
     return [*(layers[place] for place in places), last]
 
 

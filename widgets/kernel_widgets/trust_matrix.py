@@ -145,8 +145,7 @@ def _strongest_leak(frames: Mapping[str, Any]) -> tuple[int, int]:
     names = [task["name"] for task in frames["tasks"]]
     for row, name in enumerate(frames["primaries"]):
         shares[row, names.index(name)] = -np.inf
-    row, column = np.unravel_index(int(np.nanargmax(shares)), shares.shape)
-    return int(row), int(column)
+    return divmod(int(np.nanargmax(shares)), shares.shape[1])
 
 
 def _place(entries: list[dict[str, Any]], name: str) -> int:
