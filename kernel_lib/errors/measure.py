@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,9 @@ def score_all(
     (known, known_wrong), (asked, asked_wrong) = calibration, test
     scored = []
     for score in progress_bar(wanted, "Scores", enabled=reading.progress):
-        out = out_of_fold(lambda score=score: score.make(options), known, known_wrong, options.seed)
-        scorer = score.make(options).fit(known, known_wrong)
+        make = partial(score.make, options)
+        out = out_of_fold(make, known, known_wrong, options.seed)
+        scorer = make().fit(known, known_wrong)
         values = scorer.score(asked)
         price = _price(classifier, reading, score, scorer, 0 if mutants is None else len(mutants))
         scored.append(Scored(score, scorer, out, values, price))
@@ -212,11 +214,10 @@ def shifts_table(
     rows: list[dict[str, Any]] = []
     followed = [one for one in measured.scored if one.score.name in names]
     recipes = () if measured.mutants is None else tuple(measured.mutants)
-    reading = replace(reading, progress=False)
-    for (shift, severity), images in progress_bar(
-        shifted.items(), "Shifts", enabled=reading.progress
-    ):
-        evidence = reading.gather(classifier, images, recipes)
+    quiet = replace(reading, progress=False)
+    items = progress_bar(shifted.items(), "Shifts", enabled=reading.progress)
+    for (shift, severity), images in items:
+        evidence = quiet.gather(classifier, images, recipes)
         wrong = evidence.predicted != labels
         for one in followed:
             line = thresholds.threshold(one.calibration, measured.calibration_wrong)

@@ -38,7 +38,7 @@ def all_figures(result: ErrorResult) -> dict[str, Figure]:
 
 
 def plot_ranking(result: ErrorResult) -> Figure:
-    """AUROC of every score with its interval; filled marks are under test, hollow ones baselines."""
+    """AUROC of every score with its interval; filled marks are under test, hollow ones not."""
     table = result.tables["scores"].iloc[::-1].reset_index(drop=True)
     plain = float(table.auroc[table.score == "msp"].iloc[0])
     figure, axes = pyplot.subplots(figsize=(8.6, 1.5 + 0.33 * len(table)), layout="constrained")

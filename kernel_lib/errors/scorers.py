@@ -176,7 +176,7 @@ class SequentialRate:
 
 def one_thread() -> AbstractContextManager:
     """Many small fits lose more by waiting for one another's threads than they gain."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     return threadpool_limits(limits=1)
 

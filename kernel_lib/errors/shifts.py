@@ -1,9 +1,9 @@
 """Other images than those the thresholds were chosen on: corrupted, and attacked.
 
-Corruptions have severities 1 to 5. Attacks climb the cross-entropy of the true class y, stay within
-`eps` in every pixel, and keep pixels in [0, 1]. They take the sign of the slope g of
-logsumexp over j != y of z_j, minus z_y: that of the cross-entropy divided by 1 - p_y, so the sign is
-the same, and confident images do not lose it to rounding.
+Corruptions have severities 1 to 5. Attacks climb the cross-entropy of the true class y, stay
+within `eps` in every pixel, and keep pixels in [0, 1]. They take the sign of the slope g of
+logsumexp over j != y of z_j, minus z_y: that of the cross-entropy divided by 1 - p_y, so the sign
+is the same, and confident images do not lose it to rounding.
 
     FGSM  x' = clip(x + eps * sign(g))                    Goodfellow et al. 2015
     PGD   x' <- clip(x' + step * sign(g)) within eps      Madry et al. 2018

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -97,12 +98,8 @@ def votes(
     found: list[Votes] = []
     for shard in progress_bar(shards, "Mutants", enabled=progress and len(shards) > 1):
         recipe = origin and origin | {"mutants": [mutant.describe() for mutant in shard]}
-        arrays = cached_arrays(
-            cache,
-            "votes",
-            recipe,
-            lambda shard=shard: _ask(classifier, shard, images, logits, size),
-        )
+        ask = partial(_ask, classifier, shard, images, logits, size)
+        arrays = cached_arrays(cache, "votes", recipe, ask)
         found.append(Votes(logits.argmax(axis=1), arrays["predictions"], arrays["doubt"]))
     return Votes.joined(found)
 
