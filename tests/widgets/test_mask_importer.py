@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 def test_it_shows_masks_and_problems(images, folder):
     importer = MaskImporter(images, folder)
-    assert importer.message == "2 masks, 1 files with problems."
+    assert importer.message == "2 masks, 1 file with problems."
     assert [row["file"] for row in importer.rows] == ["1.json", "4.json", "5.json"]
     assert importer.rows[0]["covered"] == pytest.approx(16 / 144, abs=1e-4)
     assert importer.rows[0]["picture"].startswith("data:image/png;base64,")

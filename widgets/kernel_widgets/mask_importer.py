@@ -106,8 +106,9 @@ class MaskImporter(anywidget.AnyWidget):
             self._imported, self.rows, self.message = None, [], str(error)
             return
         self.rows = self._described(self._imported)
+        bad = len(self._imported.problems)
         self.message = (
-            f"{len(self._imported)} masks, {len(self._imported.problems)} files with problems."
+            f"{_counted(len(self._imported), 'mask')}, {_counted(bad, 'file')} with problems."
         )
 
     def _described(self, imported: MaskImport) -> list[dict[str, Any]]:
@@ -145,7 +146,7 @@ class MaskImporter(anywidget.AnyWidget):
 
     def _save_clicked(self, change: Any) -> None:
         try:
-            self.message = f"{len(self.masks)} masks saved to {self.save()}."
+            self.message = f"{_counted(len(self.masks), 'mask')} saved to {self.save()}."
         except (ValueError, OSError) as error:
             self.message = str(error)
 
@@ -166,6 +167,10 @@ class MaskImporter(anywidget.AnyWidget):
             f"<div><p><b>{html.escape(self.message)}</b></p>"
             f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}</div>"
         )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _still_row(row: Mapping[str, Any], left_out: list[str]) -> str:

@@ -269,7 +269,8 @@ class Editor {
     const others = this.shapes.filter((shape) => !isPolygon(shape)).length;
     const rest = others ? `, ${others} of other kinds, kept as they are` : "";
     const open = this.open.length ? `; open outline of ${this.open.length} corners` : "";
-    this.status.textContent = `${this.shapes.length - others} polygons${rest}${open}`;
+    const count = this.shapes.length - others;
+    this.status.textContent = `${count} polygon${count === 1 ? "" : "s"}${rest}${open}`;
   }
 
   dot([x, y], corner) {
