@@ -105,7 +105,7 @@ probability should not be trusted. Train an assessor on a zoo of your own kind o
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the assessors that are named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("transforms", nargs="*", default=["rotation", "scaling"])
+    parser.add_argument("transforms", nargs="*", default=["scaling"])
     parser.add_argument("--folder", default="outputs/assessors", help="where networks are kept")
     parser.add_argument("--output", default=str(_BUNDLES), help="where assessors are written")
     parser.add_argument("--models", type=int, default=52, help="networks of each zoo")
