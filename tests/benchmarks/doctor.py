@@ -43,7 +43,7 @@ def all_class_gradients(images: np.ndarray) -> list[Row]:
     """Ours, the loop over images and classes (timed on a few images), and the floor."""
     classifier = build("small_cnn", images.shape[1:], CLASSES)
     model = classifier.model
-    maps = keras.Model(model.inputs, [model.get_layer("conv3").output, model.output])
+    maps = keras.Model(model.input, [model.get_layer("conv3").output, model.output])
     few = 2
 
     def loop() -> None:
@@ -59,7 +59,7 @@ def all_class_gradients(images: np.ndarray) -> list[Row]:
     for layer in model.layers[model.layers.index(model.get_layer("conv3")) + 1 :]:
         x = layer(x)
     head = keras.Model(head_in, x)
-    trunk = keras.Model(model.inputs, model.get_layer("conv3").output)
+    trunk = keras.Model(model.input, model.get_layer("conv3").output)
 
     @tf.function(jit_compile=False)
     def bare(batch: tf.Tensor) -> tf.Tensor:
@@ -101,7 +101,8 @@ def treatment_step(images: ImageSet) -> list[Row]:
         course = Course(copied(classifier), Recipe("conv3", alpha, beta), relies)
         course.build((None, *images.image_shape))
         course.compile(keras.optimizers.SGD(0.01, momentum=0.9), jit_compile=False)
-        step = course.make_train_function()
+        course.make_train_function()
+        step = course.train_function
         batch = batches.at(np.arange(64))
         tensors = tf.nest.map_structure(tf.constant, batch)
         data = tf.data.Dataset.from_tensors(tensors).repeat()
