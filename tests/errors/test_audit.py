@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import keras
@@ -22,6 +23,8 @@ from kernel_lib.errors.verdict import verdict
 from kernel_lib.models import Classifier, train
 
 SETTINGS = {"num_mutants": 8, "gamma": 0.2, "accept_ratio": 0.7, "steps": 4, "progress": False}
+
+SOME = ["conductance", "label_change_rate", "both", "entropy", "relative_mahalanobis"]
 
 
 @pytest.fixture(scope="module")
@@ -70,25 +73,28 @@ def test_permuted_test_labels_change_no_threshold_mutant_or_score(result, networ
     labels = np.array(stripes.labels)
     test = stripes.splits["test"]
     labels[test] = np.random.default_rng(0).permutation(labels[test])
-    other = audit(network, replace(stripes, labels=labels), **SETTINGS)
-    one, two = (r.tables["outcomes"][["score", "rule", "threshold"]] for r in (result, other))
-    pd.testing.assert_frame_equal(one, two)
-    for name in ("calibration_scores", "test_scores", "votes"):
-        np.testing.assert_array_equal(result.arrays[name], other.arrays[name])
+    other = audit(network, replace(stripes, labels=labels), scores=SOME, **SETTINGS)
+    keys = ["score", "rule"]
+    lines = [r.tables["outcomes"].set_index(keys).threshold for r in (result, other)]
+    pd.testing.assert_series_equal(lines[0][list(other.parameters["scores"])], lines[1])
+    np.testing.assert_array_equal(result.arrays["votes"], other.arrays["votes"])
+    for name in other.parameters["scores"]:
+        for split in ("test", "calibration"):
+            np.testing.assert_array_equal(
+                result.suspicion(name, split), other.suspicion(name, split)
+            )
     assert result.scores["auroc_msp"] != other.scores["auroc_msp"]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_batch_size_does_not_matter(
     result, network, stripes
 ):
-    again = audit(network, stripes, batch_size=17, **SETTINGS)
+    again = audit(network, stripes, scores=SOME, batch_size=17, **SETTINGS)
     np.testing.assert_array_equal(result.arrays["votes"], again.arrays["votes"])
-    np.testing.assert_allclose(
-        result.arrays["test_scores"], again.arrays["test_scores"], rtol=2e-3, atol=2e-4
-    )
-    same = audit(network, stripes, **SETTINGS)
-    for name in ("test_scores", "calibration_scores", "gap"):
-        assert result.arrays[name].tobytes() == same.arrays[name].tobytes()
+    same = audit(network, stripes, scores=SOME, **SETTINGS)
+    for name in same.parameters["scores"]:
+        np.testing.assert_allclose(result.suspicion(name), again.suspicion(name), atol=2e-3)
+        assert result.suspicion(name).tobytes() == same.suspicion(name).tobytes()
 
 
 def test_costs_are_in_forward_passes(result):
@@ -210,21 +216,24 @@ def test_mahalanobis_is_the_distance_to_the_nearest_class():
 
 
 def test_monte_carlo_dropout_is_the_mean_over_sub_networks():
-    inputs = keras.Input((4, 4, 1))
-    x = layers.Dropout(0.5, name="drop")(layers.Flatten()(inputs))
-    model = keras.Model(inputs, layers.Dense(3, name="logits")(x))
-    classifier = Classifier(model)
-    images = np.random.default_rng(0).random((30, 4, 4, 1), np.float32)
-    reading = Reading(layers=[], dropout_passes=150)
+    """Four units that drop make sixteen sub-networks, whose mean is known exactly."""
+    inputs = keras.Input((2, 2, 1))
+    x = layers.Dropout(0.25, name="drop")(layers.Flatten()(inputs))
+    classifier = Classifier(keras.Model(inputs, layers.Dense(3, name="logits")(x)))
+    classifier.model.get_layer("logits").kernel.assign(6 * np.eye(4, 3))
+    images = np.random.default_rng(0).random((30, 2, 2, 1), np.float32)
+    reading = Reading(layers=[], dropout_passes=600)
     found = reading.gather(classifier, images).dropout
     small = replace(reading, batch_size=7).gather(classifier, images).dropout
     np.testing.assert_allclose(found, small, atol=1e-6)
-    keras.utils.set_random_seed(0)
-    expected = np.mean(
-        [keras.ops.softmax(model(images, training=True)) for _ in range(150)], axis=0
-    )
-    np.testing.assert_allclose(found, expected, atol=0.08)
-    assert np.abs(found - keras.ops.softmax(model(images))).max() > 0.01
+    expected = np.zeros((30, 3))
+    for kept in itertools.product([0, 1], repeat=4):
+        chance = 0.75 ** sum(kept) * 0.25 ** (4 - sum(kept))
+        logits = (images.reshape(30, 4) * kept / 0.75) @ (6 * np.eye(4, 3))
+        expected += chance * np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    plain = np.exp(classifier.logits(images))
+    assert np.abs(found - plain / plain.sum(axis=1, keepdims=True)).max() > 0.06
 
 
 def test_baselines_alone_need_neither_conductance_nor_mutants(network, stripes):
