@@ -247,7 +247,7 @@ def plot_trade_off(table: pd.DataFrame) -> Figure:
             )  # fmt: skip
         axes.plot(
             rows.adversary_leakage, rows.head_accuracy, "x", color="#8a949e",
-            label="what its own adversary still reads",
+            label="what its own adversary reads of the tasks named",
         )  # fmt: skip
         axes.set_xlabel("leakage of other tasks (share of the way to certainty)")
         axes.set_ylabel("accuracy on its own task")

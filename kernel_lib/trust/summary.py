@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from kernel_lib.data import ImageSet
 from kernel_lib.report.uncertainty import interval
@@ -143,6 +144,7 @@ def _cell_rows(
     memory = None if control is None else control.accuracy.mean(axis=0)
     pixels = measured.pixels.get(place[1])
     corrected = None if p_values is None else _holm_off_diagonal(p_values, standard.own)
+    taught = _holm_off_diagonal(added[3], standard.own)
     for i, j in itertools.product(range(len(readings.rows)), range(len(readings.columns))):
         column = columns[readings.columns[j]]
         labels = readings.labels[j]
@@ -169,6 +171,7 @@ def _cell_rows(
             "added": added[0][i, j],
             "added_low": added[1][i, j],
             "added_high": added[2][i, j],
+            "added_p_holm": taught[i, j],
             "pixels": np.nan if pixels is None else pixels.accuracy[0, 0, j],
             "control_accuracy": np.nan if memory is None else memory[i, j],
             "selectivity": np.nan if memory is None else sample.values[i, j] - memory[i, j],
@@ -258,17 +261,22 @@ def _holm_off_diagonal(p_values: np.ndarray, own: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _added(sample: Sample, standard: Standard) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share read off the trained network less that off untrained ones: value, low, high."""
+def _added(sample: Sample, standard: Standard) -> tuple[np.ndarray, ...]:
+    """Share read off the trained network less that off untrained ones: value, low, high, p-value.
+
+    The p-value is one-sided, of a normal with the deviation of the resamples.
+    """
     if sample.untrained is None or sample.untrained_draws is None:
         nothing = np.full(standard.own.shape, np.nan)
-        return nothing, nothing, nothing
+        return nothing, nothing, nothing, nothing
 
     def difference(values: np.ndarray, blank: np.ndarray) -> np.ndarray:
         return normalised(values, standard.bottom) - normalised(blank, standard.bottom)
 
-    low, high = _ends(difference(sample.draws, sample.untrained_draws))
-    return difference(sample.values, sample.untrained), low, high
+    draws = difference(sample.draws, sample.untrained_draws)
+    value = difference(sample.values, sample.untrained)
+    p_value = stats.norm.sf(value / np.maximum(draws.std(axis=0), 1e-9))
+    return value, *_ends(draws), p_value
 
 
 def _signed_share(values: np.ndarray, bottom: np.ndarray) -> np.ndarray:

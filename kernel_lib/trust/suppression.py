@@ -4,8 +4,9 @@ An adversary reads the features that feed the head and learns the tasks to be fo
 back into the network its gradient is turned round, so that the network learns to mislead it (Ganin
 & Lempitsky 2015). Tasks that nobody can name are stood in for by random labels (arXiv 2005.10220).
 
-With strength s, loss = (1 - s) * loss of the network's own task + s * mean loss of adversaries, and
-the network gets -1 times the gradient of the second part.
+With strength s, the network follows (1 - s) times the gradient of its own task less s times that of
+the adversaries' mean loss; adversaries follow their own. s grows from 0 over the epochs as Ganin
+and Lempitsky let it grow, because an adversary that has learned nothing yet has nothing to teach.
 
 An adversary at chance proves nothing, for it is only one reader (Elazar & Goldberg 2018). So every
 suppressed network is read again by fresh probes, which it has never met.
@@ -61,10 +62,19 @@ class Suppressed:
     adversary_accuracy: dict[str, float]
 
 
-@tf.custom_gradient
-def reverse_gradient(values: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """Give values on as they are, and their gradient back with the other sign."""
-    return tf.identity(values), lambda gradient: -gradient
+def reverse_gradient(values: tf.Tensor, strength: tf.Tensor | float = 1.0) -> tf.Tensor:
+    """Give values on as they are, and their gradient back times `-strength`."""
+
+    @tf.custom_gradient
+    def reverse(passed: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        return tf.identity(passed), lambda gradient: -strength * gradient
+
+    return reverse(values)
+
+
+def grown(strength: float, progress: float) -> float:
+    """The strength at a share of the training (Ganin & Lempitsky 2015, section 4)."""
+    return float(strength * (2 / (1 + np.exp(-10 * progress)) - 1))
 
 
 def suppress(
@@ -72,7 +82,7 @@ def suppress(
     images: ImageSet,
     against: str | Sequence[str] = "unknown",
     *,
-    strength: float = 0.5,
+    strength: float = 0.3,
     num_random: int = 10,
     redraw: str = "epoch",
     epochs: int = 10,
@@ -88,7 +98,8 @@ def suppress(
         network: a name of `kernel_lib.models.names()`.
         images: an `ImageSet` with tasks.
         against: names of tasks, whose labels are then used; or "unknown" for random labels.
-        strength: weight of the adversaries, 0 (plain training) to below 1.
+        strength: weight of misleading the adversaries, 0 (plain training) to below 1, reached
+            towards the end of training.
         num_random: classes of the random labels.
         redraw: draw random labels anew at each "epoch", or keep them "fixed".
         epochs: times to go through the train split.
@@ -109,7 +120,7 @@ def suppress(
     check_count("num_random", num_random, low=2)
     targets = _targets(images, against, num_random)
     classifier = build(network, images.image_shape, images.num_classes, seed=seed)
-    pair = _Pair(classifier, targets, strength, learning_rate, seed)
+    pair = _Pair(classifier, targets, learning_rate, seed)
     recipe = {
         "network": [network, classifier.digest],
         "images": images.digest,
@@ -123,6 +134,7 @@ def suppress(
         for epoch in progress_bar(range(check_count("epochs", epochs)), "Epochs", enabled=progress):
             drawn = random_stream([seed, 0x7AB, epoch if redraw == "epoch" else 0])
             labels = _labels(targets, images, num_random, drawn)
+            pair.strength.assign(grown(strength, epoch / epochs))
             pair.run_epoch(images, labels, order, check_count("batch_size", batch_size))
         return {str(place): value_of(v) for place, v in enumerate(pair.variables)}
 
@@ -138,7 +150,7 @@ def suppression_curve(
     images: ImageSet,
     against: str | Sequence[str] = "unknown",
     *,
-    strengths: Sequence[float] = (0.0, 0.3, 0.6, 0.9),
+    strengths: Sequence[float] = (0.0, 0.1, 0.3, 0.5),
     probes: Sequence[str] = ("ridge",),
     seed: int = 0,
     cache: str | os.PathLike[str] | None = None,
@@ -196,7 +208,6 @@ class _Pair:
     Args:
         classifier: a fresh network; its weights are changed in place.
         targets: name -> number of classes, one adversary each.
-        strength: weight of the adversaries.
         learning_rate: of both Adams.
         seed: of the adversaries' weights.
     """
@@ -205,11 +216,11 @@ class _Pair:
         self,
         classifier: Classifier,
         targets: dict[str, int],
-        strength: float,
         learning_rate: float,
         seed: int,
     ):
-        self._classifier, self._strength = classifier, strength
+        self._classifier = classifier
+        self.strength = tf.Variable(0.0, trainable=False)
         self._tap = penultimate(classifier)
         known = {tap.name: tap.shape for tap in classifier.network.taps()}
         size = int(np.prod([size or 1 for size in known[self._tap]]))
@@ -242,7 +253,7 @@ class _Pair:
         if not np.isfinite(float(loss)):
             raise ValueError(
                 "Training failed: the loss is not a finite number. Use a smaller learning rate or "
-                f"strength. Received: strength={self._strength:g}."
+                f"strength. Received: strength={float(self.strength):g}."
             )
 
     def adversary_accuracy(self, images: ImageSet, targets: dict[str, int]) -> dict[str, float]:
@@ -251,8 +262,11 @@ class _Pair:
             return {}
         columns = columns_of(images)
         test = images.splits["test"]
-        function = tf.function(
-            lambda pixels: self._scores(self._forward(pixels, False)[1]), autograph=False
+        network = self._classifier.network
+        function = network.function(
+            "adversaries",
+            lambda pixels: self._scores(self._forward(pixels, False)[1]),
+            [network.image_spec],
         )
         answers = in_batches(function, 128, images.images[test])
         found = {}
@@ -281,19 +295,18 @@ class _Pair:
 
     def _compiled(self) -> Callable:
         signature = [self._classifier.network.image_spec, tf.TensorSpec((None, None), tf.int64)]
-        strength = self._strength
 
         @tf.function(input_signature=signature, autograph=False)
         def step(pixels: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
                 logits, features = self._forward(pixels, True)
                 own = _mean_loss(logits, labels[:, 0])
-                misled = reverse_gradient(features)
+                misled = reverse_gradient(features, self.strength)
                 others = [
                     _mean_loss(scores, labels[:, place])
                     for place, scores in enumerate(self._scores(misled), start=1)
                 ]
-                loss = (1 - strength) * own + strength * tf.add_n(others) / len(others)
+                loss = (1 - self.strength) * own + tf.add_n(others) / len(others)
             gradients = tape.gradient(loss, self._weights, unconnected_gradients="zero")
             self._optimizer.apply(gradients)
             return loss

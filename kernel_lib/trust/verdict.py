@@ -1,8 +1,9 @@
 """What the matrix allows one to say, and what it does not.
 
 A leak counts when it is significant (permuted labels, Holm's correction over the matrix) and larger
-than `LEAK_CUT` of the way from the ideal to certainty. It was *taught* when more can be read than
-from untrained networks of the same architecture; otherwise it was only not thrown away.
+than `LEAK_CUT` of the way from the ideal to certainty. It was *taught* when significantly more (by
+that much again, Holm's correction over the matrix) can be read than from untrained networks of the
+same architecture; otherwise it was only not thrown away.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def judge(
     others = here[here.primary != here.target]
     significant = others.p_holm <= SIGNIFICANCE if permutation else others.share_low > 0
     leaking = others[significant & (others.share > LEAK_CUT)].sort_values("share", ascending=False)
-    taught = leaking[(leaking.added > LEAK_CUT) & (leaking.added_low > 0)] if untrained else None
+    added = (leaking.added > LEAK_CUT) & (leaking.added_p_holm <= SIGNIFICANCE)
+    taught = leaking[added] if untrained else None
     if scores["preservation"] < LEARNED_CUT:
         return _not_learned(scores)
     if not len(leaking):

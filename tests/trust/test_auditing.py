@@ -206,13 +206,13 @@ def test_a_leak_that_training_added_fails_and_one_that_was_there_warns(result):
 
     cells = result.tables["cells"].copy()
     cells[["share", "share_low", "p_holm"]] = (0.4, 0.3, 0.001)
-    cells[["added", "added_low"]] = (0.2, 0.1)
+    cells[["added", "added_p_holm"]] = (0.2, 0.01)
     scores = result.scores | {"preservation": 0.9}
     has = {"untrained": True, "permutation": True}
     taught = judge(cells, scores, result.parameters, **has)
     assert taught.status == "fail"
     assert "trained for shape tells color (40 %)" in taught.headline
-    cells["added_low"] = -0.1
+    cells["added_p_holm"] = 0.2
     kept = judge(cells, scores, result.parameters, **has)
     assert kept.status == "warning"
     assert "neither was it thrown away" in kept.headline
