@@ -15,6 +15,7 @@ from kernel_lib.data import ImageSet
 from kernel_lib.doctor import causes, report
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
 from kernel_lib.doctor.measure import Measured, image_gradients, measure
+from kernel_lib.doctor.owned import mask_owners, masks_or_empty
 from kernel_lib.doctor.report import Blame
 from kernel_lib.doctor.result import DoctorResult
 from kernel_lib.doctor.samples import Samples, find_samples
@@ -153,9 +154,7 @@ def _causes(
 ) -> tuple[Blame, dict[str, Any]]:
     """Blame channels on held-out images, and see on test images what happens without them."""
     push, outside, wrong = causes.contributions(classifier, known, diagnosis.tap, batch_size)
-    has_mask = np.zeros(len(known), bool)
-    if known.masks is not None:
-        has_mask = known.masks.any(axis=(1, 2))
+    has_mask = mask_owners(known)
     count = num_blamed or max(1, round(_BLAMED_SHARE * push.shape[1]))
     blamed = report.blame(push, outside, wrong, has_mask, check_count("num_blamed", count))
     fill = causes.channel_means(classifier, known.images, diagnosis.tap, batch_size)
@@ -310,14 +309,13 @@ def _arrays(
     batch_size: int,
 ) -> dict[str, np.ndarray]:
     shown = test.sample(min(num_display, len(test)), seed)
-    masks = shown.masks if shown.masks is not None else np.zeros(shown.images.shape[:3], bool)
     pictures = np.repeat(shown.images, 3, -1) if shown.image_shape[2] == 1 else shown.images
     arrays = {
         "averages": diagnosis.averages[diagnosis.tap],
         "relies": diagnosis.relies(),
         "energy": diagnosis.energy,
         "inputs": np.rint(pictures * 255).astype(np.uint8),
-        "shown_masks": masks,
+        "shown_masks": masks_or_empty(shown),
         "shown_labels": shown.labels,
         "right_before": before.right,
         "maps_before": _display(image_gradients(classifier, shown, batch_size)),

@@ -17,6 +17,7 @@ from kernel_lib.data import ImageSet
 from kernel_lib.data.labelme_draw import area_average
 from kernel_lib.doctor.gradients import watching
 from kernel_lib.doctor.losses import strongest_wrong
+from kernel_lib.doctor.owned import mask_owners, masks_or_empty
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import in_batches
 
@@ -41,11 +42,10 @@ def contributions(
         is_wrong (num_images,).
     """
     function = _contributions_function(classifier, tap)
-    masks = images.masks if images.masks is not None else np.zeros(images.images.shape[:3], bool)
 
     size = _tap_size(classifier, images, tap)
-    has_mask = masks.any(axis=(1, 2))[:, None, None]
-    background = ((1 - area_average(masks, *size)) * has_mask).astype(np.float32)
+    owned = mask_owners(images)[:, None, None]
+    background = ((1 - area_average(masks_or_empty(images), *size)) * owned).astype(np.float32)
     labels = images.labels.astype(np.int32)
     push, outside, margin = in_batches(function, batch_size, images.images, labels, background)
     return push, outside, margin > 0
@@ -193,11 +193,12 @@ def swapped_backgrounds(images: ImageSet, same_class: bool, seed: int = 0) -> np
         Images (num_images, height, width, channels) in [0, 1].
     """
     partner = _partners(images.labels, same_class, np.random.default_rng([seed, int(same_class)]))
-    outside = ~images.masks[..., None]
+    inside = masks_or_empty(images)[..., None]
+    outside = ~inside
     total = (images.images * outside).sum(axis=(1, 2), dtype=np.float64)
     colors = total / np.maximum(outside.sum(axis=(1, 2)), 1)
     filled = np.where(outside, images.images, colors[:, None, None].astype(np.float32))
-    return np.where(images.masks[..., None], images.images, filled[partner])
+    return np.where(inside, images.images, filled[partner])
 
 
 def _partners(labels: np.ndarray, same_class: bool, random: np.random.Generator) -> np.ndarray:

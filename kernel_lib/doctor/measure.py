@@ -9,6 +9,7 @@ import numpy as np
 
 from kernel_lib.data import ImageSet
 from kernel_lib.doctor.causes import swapped_backgrounds
+from kernel_lib.doctor.owned import mask_owners
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import in_batches
 
@@ -71,7 +72,7 @@ def measure(
     predictions = logits.argmax(axis=1)
     slopes = image_gradients(classifier, images, batch_size)
     swaps = [np.array([], bool)] * 2
-    has_mask = held_out.masks.any(axis=(1, 2)) if held_out.masks is not None else np.zeros(1, bool)
+    has_mask = mask_owners(held_out)
     if has_mask.any():
         masked = held_out.select(np.flatnonzero(has_mask))
         before = classifier.predict(masked.images, batch_size)

@@ -42,8 +42,8 @@ def survey(course: Course, batch: tuple, with_trunk: bool) -> Survey:
     # A forward pass in training mode moves the averages of batch normalisation: put them back.
     for variable, value in zip(course.network.non_trainable_variables, state, strict=True):
         variable.assign(value)
-    *numbers, reach = (float(value) for value in values)
-    return Survey(*numbers, reaches_trunk=bool(reach > 0) if with_trunk else None)
+    entropy, channel, spatial, spread, reach = (float(value) for value in values)
+    return Survey(entropy, channel, spatial, spread, reach > 0 if with_trunk else None)
 
 
 def _measured(course: Course, with_trunk: bool) -> tf.types.experimental.PolymorphicFunction:

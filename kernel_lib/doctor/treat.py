@@ -23,6 +23,7 @@ from kernel_lib.doctor.copying import copied
 from kernel_lib.doctor.course import Batches, Course
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
 from kernel_lib.doctor.keeping import Keeper, StopAtNaN, Validation
+from kernel_lib.doctor.owned import mask_owners
 from kernel_lib.doctor.places import check_tap, map_size
 from kernel_lib.doctor.recipe import MODES, Recipe
 from kernel_lib.doctor.survey import is_flat, survey
@@ -379,7 +380,7 @@ def backgrounds(images: ImageSet, size: tuple[int, int]) -> tuple[np.ndarray, np
     """
     if images.masks is None:
         return np.zeros((len(images), *size), np.float32), np.zeros(len(images), np.float32)
-    has_mask = images.masks.any(axis=(1, 2))
+    has_mask = mask_owners(images)
     shares = np.empty((len(images), *size), np.float32)
     for start in range(0, len(images), 256):
         shares[start : start + 256] = 1 - area_average(images.masks[start : start + 256], *size)

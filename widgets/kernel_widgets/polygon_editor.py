@@ -96,7 +96,7 @@ class PolygonEditor(anywidget.AnyWidget):
     @property
     def mask(self) -> np.ndarray:
         """The object, bool (height, width)."""
-        return labelme_mask(labelme_content(self.shapes, *self.size))
+        return labelme_mask(labelme_content(self.shapes, self.size[0], self.size[1]))
 
     def save(self, path: str | os.PathLike[str], image_path: str = "") -> Path:
         """Write the polygons as a LabelMe file.
