@@ -205,7 +205,7 @@ function sliderPart(app) {
   const play = h("button", {
     class: "ki-button", onclick: () => app.update({ playing: !app.state.playing }),
   });
-  const now = h("output", { class: "ki-now" });
+  const now = h("span", { class: "ki-now", "aria-hidden": "true" });
   const ends = [0, data.identity, data.last].filter((step, i, all) => all.indexOf(step) === i);
   const ticks = ends.map((step) => {
     const place = `left:calc(8px + (100% - 16px) * ${step / data.last})`;
