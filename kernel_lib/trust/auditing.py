@@ -142,9 +142,10 @@ def audit(
     }
     measured = measure(networks, images, columns, setting)
     heads = _head_accuracy(networks, images)
-    return summarize(
-        measured, setting, arguments, columns, heads, images, provenance(first, images, seed)
-    )
+    origin = provenance(first, images, seed) | {
+        "models": {task: [each.digest for each in runs] for task, runs in networks.items()}
+    }
+    return summarize(measured, setting, arguments, columns, heads, images, origin)
 
 
 def _num_permutations(wanted: int | None, num_cells: int, controls: Sequence[str]) -> int:

@@ -153,6 +153,7 @@ def test_runs_are_averaged_and_widen_the_interval(tiny_shapes):
     mean = (alone[0].matrix().values + alone[1].matrix().values) / 2
     np.testing.assert_allclose(both.matrix().values, mean)
     assert both.parameters["num_runs"] == 2
+    assert both.provenance["models"]["size"] == [each.digest for each in networks["size"]]
     assert both.arrays["hits"].shape[2] == 2
 
 
