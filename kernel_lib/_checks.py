@@ -25,10 +25,11 @@ def check_number(
     """Return `value` as a float that lies in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
-    outside = value != value or (low is not None and value < low)
-    if outside or (high is not None and value > high):
+    number = float(value)
+    outside = number != number or (low is not None and number < low)
+    if outside or (high is not None and number > high):
         raise ValueError(f"`{name}` must lie in {_interval(low, high)}. Received: {name}={value}.")
-    return float(value)
+    return number
 
 
 def check_count(name: str, value: object, low: int = 1) -> int:

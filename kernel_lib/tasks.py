@@ -415,8 +415,8 @@ class _Pool:
 
     def close(self) -> None:
         """Stop local processes, and leave the cluster."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             self._client.close()
+        elif self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
         self._executor = self._client = None

@@ -5,8 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
+import pytest
+
 # A dependency of the notebook format builds dozens of parsers at import, seconds each time;
 # nothing here validates internationalised addresses, so it is told the package is absent.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(autouse=True)
+def _same_weights_every_time():
+    """Layers that a test makes without a seed start with the same weights in every run."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)

@@ -60,7 +60,7 @@ def labelme_content(
     """The content of a LabelMe file; see `write_labelme`."""
     check_choice("version", version, VERSIONS)
     data = None if image is None else base64.b64encode(png_bytes(image)).decode("ascii")
-    content = {
+    content: dict[str, Any] = {
         "version": version,
         "flags": {},
         "shapes": [_shape_entry(shape, version) for shape in shapes],
@@ -171,7 +171,7 @@ def _outlines(mask: np.ndarray) -> list[list[tuple[float, float]]]:
 
     padded = np.pad(mask, 1).astype(np.float32)
     lines = contourpy.contour_generator(z=padded, name="serial").lines(1 - 1e-5)
-    outlines = (_corners(np.rint(line - 1)) for line in lines)
+    outlines = (_corners(np.rint(np.asarray(line) - 1)) for line in lines)
     return [[(float(x), float(y)) for x, y in outline] for outline in outlines if len(outline) > 2]
 
 

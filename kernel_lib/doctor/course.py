@@ -6,6 +6,7 @@ tape from the scores to the maps, an outer one from the loss to the weights.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -131,7 +132,7 @@ class Course(keras.Model):
         return logits, found[0] if found else None
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """Batches in an order that the seed and the epoch name, so that a stopped fit can go on.
 
     Args:
@@ -142,9 +143,6 @@ class Batches(keras.utils.PyDataset):
         batch_size: images in a batch.
         seed: names the order.
         masked_share: least share of masked images in each batch; None leaves it to chance.
-
-    Attributes:
-        epoch: number of the epoch that is being given out.
     """
 
     def __init__(
@@ -158,36 +156,43 @@ class Batches(keras.utils.PyDataset):
         seed: int,
         masked_share: float | None = None,
     ):
-        super().__init__()
         self._images, self._labels = images, labels.astype(np.int32)
         self._background = background.astype(np.float32)
         self._has_mask = has_mask.astype(np.float32)
         self._batch_size, self._seed, self._masked_share = batch_size, seed, masked_share
-        self.epoch = 0
 
     def __len__(self) -> int:
         return -(-len(self._images) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple:
-        places = self.order()[index * self._batch_size : (index + 1) * self._batch_size]
-        return self.at(places)
+    def dataset(self, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
+        """All batches of these epochs one after another, for `fit` with `steps_per_epoch`."""
+
+        def give() -> Iterator[tuple]:
+            for epoch in range(first_epoch, last_epoch):
+                order = self.order(epoch)
+                for start in range(0, len(order), self._batch_size):
+                    yield self.at(order[start : start + self._batch_size])
+
+        inputs = tuple(_spec(each) for each in (self._images, self._background, self._has_mask))
+        signature = (inputs, _spec(self._labels))
+        return tf.data.Dataset.from_generator(give, output_signature=signature).prefetch(2)
 
     def at(self, places: np.ndarray) -> tuple:
         """The images at `places`, in the form that `Course` takes."""
         inputs = (self._images[places], self._background[places], self._has_mask[places])
         return inputs, self._labels[places]
 
-    def order(self) -> np.ndarray:
-        """Places of the images of this epoch, (num_images,)."""
-        random = np.random.default_rng([self._seed, self.epoch])
+    def order(self, epoch: int) -> np.ndarray:
+        """Places of the images of one epoch, (num_images,)."""
+        random = np.random.default_rng([self._seed, epoch])
         order = random.permutation(len(self._images))
         if self._masked_share is None or not self._has_mask.any():
             return order
         return _with_masked(order, self._has_mask > 0, self._batch_size, self._masked_share, random)
 
-    def on_epoch_end(self) -> None:
-        """Go on to the next epoch's order."""
-        self.epoch += 1
+
+def _spec(array: np.ndarray) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
 
 
 def _with_masked(

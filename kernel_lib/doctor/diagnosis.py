@@ -16,7 +16,7 @@ from kernel_lib.doctor.gradients import AGGREGATES, TARGETS, magnitude, scores
 from kernel_lib.doctor.noise import noise_at, noise_words
 from kernel_lib.doctor.places import check_tap, convolutions
 from kernel_lib.doctor.reliance import overlap, scaled, share_of_classes, threshold_rule
-from kernel_lib.doctor.samples import find_samples
+from kernel_lib.doctor.samples import Samples, find_samples
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.compiled import fitting_batch_size
 
@@ -103,6 +103,7 @@ def diagnose(
     min_confidence: float = 0.9,
     per_class: int = 100,
     split: str = "train",
+    samples: Samples | None = None,
     seed: int = 0,
     batch_size: int | None = None,
     progress: bool = True,
@@ -124,6 +125,7 @@ def diagnose(
         num_draws: draws of that noise that are averaged.
         min_confidence, per_class: which images are used, see `find_samples`.
         split: where they come from, "train", "calibration", "test" or "all".
+        samples: what `find_samples` found before; None finds them.
         seed: seed of the noise.
         batch_size: images in memory at once; None fits the image size.
         progress: show a progress bar.
@@ -143,7 +145,7 @@ def diagnose(
     draws = check_count("num_draws", num_draws) if noise else 1
     ranked = check_tap(classifier.network, tap).name
     names = _chosen_layers(classifier, layers, ranked)
-    samples = find_samples(
+    samples = samples or find_samples(
         classifier,
         images,
         min_confidence=min_confidence,
@@ -152,6 +154,7 @@ def diagnose(
         batch_size=batch_size,
         progress=progress,
     )
+    min_confidence, split = samples.parameters["min_confidence"], samples.parameters["split"]
     _refuse_empty_classes(samples.counts, min_confidence, split)
     indices = samples.indices("high")
     batch_size = batch_size or fitting_batch_size(images.image_shape)

@@ -8,7 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kernel_lib.doctor.course import Batches, Course
+from kernel_lib.doctor.course import Course
+from kernel_lib.network.weights import value_of
 from kernel_lib.tasks import read_arrays, write_arrays
 
 
@@ -17,13 +18,12 @@ class Keeper(keras.callbacks.Callback):
 
     Args:
         course: what is fitted, compiled and built.
-        batches: its data, whose epoch is set on resuming.
         path: the file; None keeps nothing.
     """
 
-    def __init__(self, course: Course, batches: Batches, path: Path | None):
+    def __init__(self, course: Course, path: Path | None):
         super().__init__()
-        self.course, self.batches, self.path = course, batches, path
+        self.course, self.path = course, path
         self.history: list[dict[str, float]] = []
         self.message = ""
         self.best: list[np.ndarray] = []  # weights of the best epoch, where one is looked for
@@ -40,7 +40,6 @@ class Keeper(keras.callbacks.Callback):
             return
         state = json.loads(str(arrays["state"]))
         self.history, self.message = state["history"], state["message"]
-        self.batches.epoch = len(self.history)
         for number, variable in enumerate(self.variables):
             variable.assign(arrays[f"variable {number}"])
         num_best = sum(name.startswith("best ") for name in arrays)
@@ -51,15 +50,15 @@ class Keeper(keras.callbacks.Callback):
         if self.path is None:
             return
         state = json.dumps({"history": self.history, "message": self.message})
-        values = {f"variable {i}": np.asarray(v) for i, v in enumerate(self.variables)}
+        values = {f"variable {i}": value_of(v) for i, v in enumerate(self.variables)}
         best = {f"best {i}": value for i, value in enumerate(self.best)}
         write_arrays(self.path, {"state": np.array(state), **values, **best})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Note the epoch's means, and write the state if they are sound."""
-        entry = {name: float(value) for name, value in (logs or {}).items()}
-        self.history.append({"epoch": epoch + 1, **entry})
-        if all(np.isfinite(list(entry.values()))):
+        """Note the epoch's means and write the state, unless something went wrong."""
+        if not self.message:
+            entry = {name: float(value) for name, value in (logs or {}).items()}
+            self.history.append({"epoch": epoch + 1, **entry})
             self.save()
 
 
@@ -77,32 +76,34 @@ class StopAtNaN(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """The running mean stays NaN once the loss was."""
-        if np.isfinite((logs or {}).get("loss", 0.0)):
-            return
-        epoch = len(self.keeper.history) + 1
-        self.keeper.message = (
-            f"The loss was no finite number in epoch {epoch}, step {batch + 1}: training stopped, "
-            f"and the weights after epoch {epoch - 1} were kept. Use a smaller learning rate, or "
-            "smaller alpha and beta."
-        )
-        self.keeper.course.stop_training = True
+        if not self.keeper.message and not np.isfinite((logs or {}).get("loss", 0.0)):
+            self._stop("loss", f", step {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Remember sound weights."""
+        """Remember sound weights. A ReLU can hide a weight that is no number from the loss."""
+        values = self._values()
+        if not all(np.isfinite(value).all() for value in values):
+            self._stop("weights", "")
         if not self.keeper.message:
-            self._good = self._values()
+            self._good = values
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Put the last good weights back after a bad end."""
         if self.keeper.message:
             for variable, value in zip(self.keeper.variables, self._good, strict=True):
                 variable.assign(value)
-            self.keeper.history = [
-                entry for entry in self.keeper.history if np.isfinite(entry["loss"])
-            ]
+
+    def _stop(self, what: str, step: str) -> None:
+        epoch = len(self.keeper.history) + 1
+        self.keeper.message = self.keeper.message or (
+            f"The {what} held no finite number in epoch {epoch}{step}: training stopped, and the "
+            f"weights after epoch {epoch - 1} were kept. Use a smaller learning rate, or smaller "
+            "alpha and beta."
+        )
+        self.keeper.course.stop_training = True
 
     def _values(self) -> list[np.ndarray]:
-        return [np.array(variable) for variable in self.keeper.variables]
+        return [value_of(variable) for variable in self.keeper.variables]
 
 
 class Validation(keras.callbacks.Callback):
@@ -124,12 +125,14 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Measure, and compare with the epochs before."""
+        if self._keeper.message:
+            return
         accuracy = self._keeper.course.classifier.accuracy(self._images, self._labels)
         if logs is not None:
             logs["validation_accuracy"] = accuracy
         seen = [*self._accuracies(), accuracy]
         if self._patience is not None and np.argmax(seen) == len(seen) - 1:
-            self._keeper.best = [np.array(v) for v in self._keeper.course.network.variables]
+            self._keeper.best = [value_of(v) for v in self._keeper.course.network.variables]
         self._keeper.course.stop_training |= self._is_enough(seen)
 
     @property

@@ -20,7 +20,7 @@ _WORD = 0xFFFFFFFF
 
 def noise_words(images: np.ndarray, seed: int) -> np.ndarray:
     """A seed word for each image by its content, (num_images,) int64."""
-    words = [zlib.crc32(np.ascontiguousarray(image), seed & _WORD) for image in images]
+    words = [zlib.crc32(image.tobytes(), seed & _WORD) for image in images]
     return np.array(words, np.int64)
 
 

@@ -182,10 +182,11 @@ def find_samples(
     wanted = Wanted(min_confidence, low_range, num_high, num_low, policy, low_policy, allow_wrong)
     kept = _Kept(classifier.num_classes, wanted)
     streamed = not isinstance(images, ImageSet)
-    searched = images if streamed else _batches(classifier, images, split, batch_size)
-    for batch, labels, places in progress_bar(
-        _numbered(searched) if streamed else searched, "Finding samples", enabled=progress
-    ):
+    if isinstance(images, ImageSet):
+        searched = _batches(classifier, images, split, batch_size)
+    else:
+        searched = _numbered(images)
+    for batch, labels, places in progress_bar(searched, "Finding samples", enabled=progress):
         kept.add(classifier, batch, labels, places, keep_images=streamed)
     return kept.finish(images, wanted, split)
 
@@ -263,9 +264,9 @@ class _Kept:
     def finish(self, images: Any, wanted: Wanted, split: str) -> Samples:
         import pandas as pd
 
-        names = images.class_names if isinstance(images, ImageSet) else range(self.num_classes)
-        names = [str(name) for name in names]
-        parts = []
+        numbers = [str(number) for number in range(self.num_classes)]
+        names = list(images.class_names) if isinstance(images, ImageSet) else numbers
+        parts: list[pd.DataFrame] = []
         for kind, rows in self.rows.items():
             label, _, place, prediction, probability, margin = rows.T
             columns = {

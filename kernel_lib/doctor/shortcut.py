@@ -8,6 +8,7 @@ import numpy as np
 
 from kernel_lib._checks import check_number
 from kernel_lib.data import ImageSet
+from kernel_lib.doctor.owned import mask_owners
 
 
 def plant_shortcut(images: ImageSet, strength: float = 0.95, seed: int = 0) -> ImageSet:
@@ -42,7 +43,7 @@ def plant_shortcut(images: ImageSet, strength: float = 0.95, seed: int = 0) -> I
     colors = _colors(count)[number]
     colors = colors if images.image_shape[2] == 3 else colors.mean(axis=1, keepdims=True)
     colors = np.clip(colors + random.uniform(-0.06, 0.06, colors.shape), 0, 1)
-    has_mask = images.masks.any(axis=(1, 2))[:, None, None]
+    has_mask = mask_owners(images)[:, None, None]
     background = (~images.masks & has_mask)[..., None]
     painted = np.where(background, colors[:, None, None, :].astype(np.float32), images.images)
     return replace(

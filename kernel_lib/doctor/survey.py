@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from kernel_lib.doctor.course import Course
+from kernel_lib.doctor.gradients import scores
+from kernel_lib.doctor.places import convolutions
 
 _FLAT = 1e-4  # relative spread over places below which a gradient is the same everywhere
 
@@ -20,8 +23,8 @@ class Survey:
         cross_entropy, channel, spatial: the parts of the loss.
         spread: how much the constrained reading varies over the places of a map, relative to its
             size; 0 if it is the same everywhere.
-        reaches_trunk: whether the constraints have a gradient at the weights before the tap;
-            None if that was not asked.
+        reaches_trunk: whether the constraints have a gradient at any convolution's weights; None if
+            that was not asked.
     """
 
     cross_entropy: float
@@ -39,8 +42,8 @@ def survey(course: Course, batch: tuple, with_trunk: bool) -> Survey:
     # A forward pass in training mode moves the averages of batch normalisation: put them back.
     for variable, value in zip(course.network.non_trainable_variables, state, strict=True):
         variable.assign(value)
-    *numbers, reach = (float(value) for value in values)
-    return Survey(*numbers, reaches_trunk=bool(reach > 0) if with_trunk else None)
+    entropy, channel, spatial, spread, reach = (float(value) for value in values)
+    return Survey(entropy, channel, spatial, spread, reach > 0 if with_trunk else None)
 
 
 def _measured(course: Course, with_trunk: bool) -> tf.types.experimental.PolymorphicFunction:
@@ -48,34 +51,34 @@ def _measured(course: Course, with_trunk: bool) -> tf.types.experimental.Polymor
     def measure(
         images: tf.Tensor, background: tf.Tensor, has_mask: tf.Tensor, labels: tf.Tensor
     ) -> list[tf.Tensor]:
-        weights = [variable.value for variable in course.network.trainable_variables]
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch(weights)
             _, losses = course.losses_of(images, background, has_mask, labels)
             constraint = losses["channel"] + losses["spatial"]
-            maps, slopes = _reading(course, images, labels)
+            slopes = _reading(course, images, labels)
         reach = tf.constant(0.0)
         if with_trunk:
-            trunk = tape.gradient(maps, weights)  # None where the maps do not depend on a weight
-            found = tape.gradient(constraint, weights)
-            used = [s for t, s in zip(trunk, found, strict=True) if t is not None and s is not None]
-            reach = tf.add_n([tf.reduce_sum(tf.abs(slope)) for slope in used] or [reach])
+            kernels = [each.value for each in _convolution_weights(course)]
+            found = tape.gradient(constraint, kernels, unconnected_gradients="zero")
+            reach = tf.add_n([tf.reduce_sum(tf.abs(slope)) for slope in found])
         parts = [losses[name] for name in ("cross_entropy", "channel", "spatial")]
         return [*parts, _spread(slopes), reach]
 
     return measure
 
 
-def _reading(course: Course, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The maps, and what the spatial loss looks at."""
-    from kernel_lib.doctor.gradients import scores
+def _convolution_weights(course: Course) -> list[keras.Variable]:
+    taps = convolutions(course.classifier.network)
+    return [weight for tap in taps for weight in tap.layer.trainable_weights]
 
+
+def _reading(course: Course, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """What the spatial loss looks at."""
     with tf.GradientTape(watch_accessed_variables=False) as inner:
         logits, maps = course._forward(images, True, inner)
         table = scores(logits, course.recipe.target)
         score = tf.reduce_sum(tf.gather(table, labels, axis=1, batch_dims=1))
     slopes = inner.gradient(score, maps)
-    return maps, slopes * maps if course.recipe.reading == "gradient_x_activation" else slopes
+    return slopes * maps if course.recipe.reading == "gradient_x_activation" else slopes
 
 
 def _spread(slopes: tf.Tensor) -> tf.Tensor:

@@ -23,6 +23,7 @@ from kernel_lib.doctor.copying import copied
 from kernel_lib.doctor.course import Batches, Course
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
 from kernel_lib.doctor.keeping import Keeper, StopAtNaN, Validation
+from kernel_lib.doctor.owned import mask_owners
 from kernel_lib.doctor.places import check_tap, map_size
 from kernel_lib.doctor.recipe import MODES, Recipe
 from kernel_lib.doctor.survey import is_flat, survey
@@ -53,7 +54,7 @@ class Schedule:
 
     epochs: int = 5
     learning_rate: float = 0.01
-    batch_size: int = 64
+    batch_size: int = 32
     masked_share: float | None = None
     patience: int | None = None
     clip: float = 1.0
@@ -118,11 +119,11 @@ def treat(
     mode: str = "corrected",
     tap: str | None = None,
     target: str | None = None,
-    reading: str = "auto",
+    reading: str | None = None,
     scaling: str | None = None,
     epochs: int = 5,
     learning_rate: float = 0.01,
-    batch_size: int = 64,
+    batch_size: int = 32,
     masked_share: float | None = None,
     patience: int | None = None,
     seed: int = 0,
@@ -145,8 +146,9 @@ def treat(
         tap: where gradients are constrained; None takes that of the diagnosis.
         target: "log_prob", "prob", "loss" or "logit"; None is "log_prob", or "logit" in paper
             mode.
-        reading: what is kept off the background, the "gradient" or the "gradient_x_activation";
-            "auto" takes the gradient where it varies over places.
+        reading: what is kept off the background: "gradient_x_activation", which is what actually
+            flows into the score, or the bare "gradient"; None is the first, or the second in
+            paper mode.
         scaling: "match" or "none", see `Recipe`; None is "match", or "none" in paper mode.
         epochs, learning_rate, batch_size, masked_share, patience, seed: see `Schedule`.
         folder: where the state is kept after each epoch; a killed treatment goes on from there,
@@ -159,7 +161,7 @@ def treat(
 
     Raises:
         ValueError: a combination that cannot do anything, such as a target whose gradient does
-            not reach the weights before the tap; masks asked for where there are none.
+            not reach any convolution; masks asked for where there are none.
 
     Example:
         >>> treatment = treat(model, images, diagnosis, epochs=3)
@@ -168,9 +170,37 @@ def treat(
     check_choice("mode", mode, MODES)
     classifier = as_classifier(model)
     classifier.check_image_set(images)
+    schedule = Schedule(epochs, learning_rate, batch_size, masked_share, patience, seed=seed)
     if diagnosis is None:
         diagnosis = diagnose(classifier, images, tap=tap, seed=seed, progress=progress)
-    is_paper = mode == "paper"
+    recipe, notes = recipe_for(
+        classifier, images, diagnosis, alpha=alpha, beta=beta, mode=mode, tap=tap, target=target,
+        reading=reading, scaling=scaling,
+    )  # fmt: skip
+    practice = Practice(classifier, images, diagnosis, recipe)
+    treated = practice.run(schedule, folder=folder, callbacks=callbacks, progress=progress)
+    return replace(treated, notes=(*notes, *treated.notes))
+
+
+def recipe_for(
+    classifier: Classifier,
+    images: ImageSet,
+    diagnosis: Diagnosis,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
+    mode: str = "corrected",
+    tap: str | None = None,
+    target: str | None = None,
+    reading: str | None = None,
+    scaling: str | None = None,
+) -> tuple[Recipe, tuple[str, ...]]:
+    """Fill in what was not said; see `treat` for the arguments.
+
+    Returns:
+        The recipe, and sentences on what was switched off and why.
+    """
+    is_paper = check_choice("mode", mode, MODES) == "paper"
     place = check_tap(classifier.network, tap or diagnosis.tap)
     _refuse_other_tap(diagnosis, place.name)
     size = map_size(place, images.image_shape, classifier.network)
@@ -181,13 +211,10 @@ def treat(
         beta=beta,
         target=target or ("logit" if is_paper else "log_prob"),
         aggregate="relu" if is_paper else "absolute",
-        reading="gradient" if reading == "auto" else reading,
+        reading=reading or ("gradient" if is_paper else "gradient_x_activation"),
         scaling=scaling or ("none" if is_paper else "match"),
     )
-    schedule = Schedule(epochs, learning_rate, batch_size, masked_share, patience, seed=seed)
-    practice = Practice(classifier, images, diagnosis, recipe, may_switch=reading == "auto")
-    treated = practice.run(schedule, folder=folder, callbacks=callbacks, progress=progress)
-    return replace(treated, notes=(*notes, *treated.notes))
+    return recipe, notes
 
 
 class Practice:
@@ -198,8 +225,6 @@ class Practice:
         images: the images.
         diagnosis: what each class relies on.
         recipe: what is constrained.
-        may_switch: whether a gradient that is the same everywhere may be replaced by gradient
-            times activation; otherwise it is refused.
     """
 
     def __init__(
@@ -208,12 +233,10 @@ class Practice:
         images: ImageSet,
         diagnosis: Diagnosis,
         recipe: Recipe,
-        may_switch: bool = True,
     ):
         self.original, self.images, self.recipe = classifier, images, recipe
         self._relies = diagnosis.relies(recipe.tap)
-        self._may_switch, self._course = may_switch, None
-        self._notes: list[str] = []
+        self._course: Course | None = None
         train = images.train
         place = check_tap(classifier.network, recipe.tap)
         size = map_size(place, images.image_shape, classifier.network)
@@ -234,14 +257,15 @@ class Practice:
         steps = len(batches) * schedule.epochs
         course.compile(_optimizer(schedule, steps), jit_compile=False)
         course.optimizer.build(course.trainable_variables)
-        keeper = Keeper(course, batches, self._state_path(schedule, folder))
+        keeper = Keeper(course, self._state_path(schedule, folder))
         keeper.resume()
         own, is_over = self._own_callbacks(keeper, schedule)
         if len(keeper.history) < schedule.epochs and not is_over:
             # The bar's label says what is trained; one tick an epoch.
             own.append(_Bar(schedule.epochs - len(keeper.history), self.original.name, progress))
             course.fit(
-                batches,
+                batches.dataset(len(keeper.history), schedule.epochs),
+                steps_per_epoch=len(batches),
                 epochs=schedule.epochs,
                 initial_epoch=len(keeper.history),
                 callbacks=[*own, *callbacks],
@@ -251,7 +275,7 @@ class Practice:
         else:
             for callback in own:
                 callback.on_train_end()
-        notes = (*self._notes, *([keeper.message] if keeper.message else []))
+        notes = (keeper.message,) if keeper.message else ()
         result = copied(course.classifier)
         result.name = f"{self.original.name}_md"
         result.history = keeper.history
@@ -263,49 +287,38 @@ class Practice:
             course = Course(copied(self.original), self.recipe, self._relies)
             course.build((None, *self.images.image_shape))
             if not self.recipe.is_plain:
-                course = self._checked(course, batches)
+                self._check(course, batches)
             self._course = course
         values = self.original.model.get_weights()
         self._course.classifier.model.set_weights(values)
         return self._course
 
-    def _checked(self, course: Course, batches: Batches) -> Course:
+    def _check(self, course: Course, batches: Batches) -> None:
         """Refuse constraints that can do nothing, and bring the others to size."""
         found = survey(course, self._survey_batch(batches), self.recipe.target == "logit")
         if found.reaches_trunk is False:
             raise ValueError(
-                "The constraint has no gradient at the weights before the tap "
-                f"{self.recipe.tap!r}: all layers after it are piecewise linear, so the gradient "
-                "of a raw logit does not depend on what comes before. Use target='log_prob'."
+                "The constraint has no gradient at any convolution, only at the head: all layers "
+                f"after the tap {self.recipe.tap!r} are piecewise linear, so the gradient of a raw "
+                "logit does not depend on what comes before. Use target='log_prob', or a tap "
+                "before another convolution."
             )
         if self.recipe.beta and is_flat(found):
-            return self._switched(batches)
-        if self.recipe.scaling == "match":
-            sizes = (found.channel, found.spatial)
-            factors = [found.cross_entropy / size if size > 0 else 1.0 for size in sizes]
-            course.scale.assign(np.array(factors, np.float32))
-        return course
-
-    def _switched(self, batches: Batches) -> Course:
-        if not self._may_switch or self.recipe.reading != "gradient":
             raise ValueError(
                 f"The gradient at the tap {self.recipe.tap!r} is the same at every place of a map "
                 "(it feeds global pooling directly), so the spatial loss could only shrink "
                 "weights. Use reading='gradient_x_activation', or a tap before the last activation."
             )
-        self._notes.append(
-            f"The gradient at {self.recipe.tap!r} is the same at every place, so the spatial loss "
-            "looks at gradient times activation."
-        )
-        self.recipe = replace(self.recipe, reading="gradient_x_activation")
-        course = Course(copied(self.original), self.recipe, self._relies)
-        course.build((None, *self.images.image_shape))
-        return self._checked(course, batches)
+        if self.recipe.scaling == "match":
+            sizes = (found.channel, found.spatial)
+            factors = [found.cross_entropy / size if size > 0 else 1.0 for size in sizes]
+            course.scale.assign(np.array(factors, np.float32))
 
     def _survey_batch(self, batches: Batches) -> tuple:
         """A batch that holds masked images, if there are any."""
-        order = np.argsort(-self._has_mask[batches.order()], kind="stable")
-        return batches.at(np.sort(batches.order()[order[:64]]))
+        order = batches.order(0)
+        masked_first = np.argsort(-self._has_mask[order], kind="stable")
+        return batches.at(order[masked_first[:64]])
 
     def _batches(self, schedule: Schedule) -> Batches:
         return Batches(
@@ -325,10 +338,10 @@ class Practice:
         if not len(held_out):
             if schedule.patience is not None:
                 raise ValueError("`patience` needs images in the calibration split.")
-            return [keeper, StopAtNaN(keeper)], False
+            return [StopAtNaN(keeper), keeper], False
         images, labels = self.images.images[held_out], self.images.labels[held_out]
         validation = Validation(keeper, images, labels, schedule.patience)
-        return [validation, keeper, StopAtNaN(keeper)], validation.is_over
+        return [StopAtNaN(keeper), validation, keeper], validation.is_over
 
     def _state_path(self, schedule: Schedule, folder: Any) -> Path | None:
         if folder is None:
@@ -367,7 +380,7 @@ def backgrounds(images: ImageSet, size: tuple[int, int]) -> tuple[np.ndarray, np
     """
     if images.masks is None:
         return np.zeros((len(images), *size), np.float32), np.zeros(len(images), np.float32)
-    has_mask = images.masks.any(axis=(1, 2))
+    has_mask = mask_owners(images)
     shares = np.empty((len(images), *size), np.float32)
     for start in range(0, len(images), 256):
         shares[start : start + 256] = 1 - area_average(images.masks[start : start + 256], *size)

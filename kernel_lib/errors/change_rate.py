@@ -39,7 +39,7 @@ def label_change_rate(
         model: a Keras model or a `Classifier`; it is left exactly as it was.
         images: (num_images, height, width, channels) in [0, 1].
         mutants: what `kernel_lib.errors.mutants` found.
-        method: "full" (all mutants), "soft" (mean fall of the probability of the predicted class,
+        method: "full" (all mutants), "soft" (mean probability that mutants give to other classes,
             finer than steps of 1 / N) or "sequential" (stop for each image once it is decided).
         test: for "sequential", its settings.
         seed: for "sequential", the order in which mutants are asked.

@@ -63,7 +63,7 @@ class Evidence:
             changes["votes"] = Votes(
                 self.votes.base[rows],
                 self.votes.predictions[:, rows],
-                self.votes.confidence_drop[:, rows],
+                self.votes.doubt[:, rows],
             )
         return replace(self, **changes)
 

@@ -121,8 +121,9 @@ def is_activated(layer: Any) -> bool:
 
 def _activated(place: Place, after: dict[str, Place]) -> Place:
     following = after.get(place.tap.name)
-    follows = following is not None and isinstance(following.tap.layer, _ACTIVATIONS)
-    return following if follows else place
+    if following is not None and isinstance(following.tap.layer, _ACTIVATIONS):
+        return following
+    return place
 
 
 def _traced(network: CompiledNetwork) -> dict[str, Place]:

@@ -11,7 +11,7 @@ from kernel_lib._checks import check_choice, check_count
 from kernel_lib._random import random_stream
 from kernel_lib.errors.evidence import Evidence
 from kernel_lib.errors.profiles import ClassProfiles
-from kernel_lib.errors.scorers import Scorer, votes_of
+from kernel_lib.errors.scorers import Scorer, one_thread, votes_of
 
 HEADS = ("logistic", "mlp", "forest", "lda", "qda")
 LEAST_WRONG = 5
@@ -19,37 +19,58 @@ LEAST_WRONG = 5
 Features = Callable[[Evidence], np.ndarray]
 
 
+class Head:
+    """A classifier of right and wrong on plain columns.
+
+    Args:
+        name: "logistic" (L2, strength by cross-validation), "mlp" (200 and 200 units), "forest"
+            (100 trees of depth 10), "lda" or "qda".
+        seed: seed of the heads that draw.
+    """
+
+    def __init__(self, name: str = "logistic", seed: int = 0):
+        self.name, self.seed = check_choice("head", name, HEADS), seed
+
+    def fit(self, values: np.ndarray, wrong: np.ndarray) -> Self:
+        """Learn from columns (num_images, num_features)."""
+        wrong = check_enough(wrong)
+        values = np.asarray(values, np.float64)
+        # Columns to (x - mean) / (max - min), by statistics of the training predictions.
+        self.mean, span = values.mean(axis=0), np.ptp(values, axis=0)
+        self.span = np.where(span > 0, span, 1)
+        self.classifier = _head(self.name, self.seed, int(wrong.sum()))
+        with one_thread():
+            self.classifier.fit(self._scaled(values), wrong.astype(int))
+        return self
+
+    def score(self, values: np.ndarray) -> np.ndarray:
+        """Chance of being wrong, (num_images,)."""
+        return self.classifier.predict_proba(self._scaled(np.asarray(values, np.float64)))[:, 1]
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        return (values - self.mean) / self.span
+
+
 class Learned:
     """A classifier on features of the evidence; its score is the chance of being wrong.
 
     Args:
         features: evidence -> (num_images, num_features).
-        head: "logistic" (L2, strength by cross-validation), "mlp" (200 and 200 units), "forest"
-            (100 trees of depth 10), "lda" or "qda".
-        seed: seed of the heads that draw.
+        head: see `Head`.
+        seed: see `Head`.
     """
 
     needs_fit = True
 
     def __init__(self, features: Features, head: str = "logistic", seed: int = 0):
-        self.features, self.head, self.seed = features, check_choice("head", head, HEADS), seed
+        self.features, self.head = features, Head(head, seed)
 
     def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
-        wrong = check_enough(wrong)
-        values = np.asarray(self.features(evidence), np.float64)
-        # Columns to (x - mean) / (max - min), by statistics of the training predictions.
-        self.mean, span = values.mean(axis=0), np.ptp(values, axis=0)
-        self.span = np.where(span > 0, span, 1)
-        self.classifier = _head(self.head, self.seed, int(wrong.sum()))
-        self.classifier.fit(self._scaled(values), wrong.astype(int))
+        self.head.fit(self.features(evidence), wrong)
         return self
 
     def score(self, evidence: Evidence) -> np.ndarray:
-        values = np.asarray(self.features(evidence), np.float64)
-        return self.classifier.predict_proba(self._scaled(values))[:, 1]
-
-    def _scaled(self, values: np.ndarray) -> np.ndarray:
-        return (values - self.mean) / self.span
+        return self.head.score(self.features(evidence))
 
 
 class Profiled:
@@ -76,19 +97,22 @@ class Combined:
     needs_fit = True
 
     def __init__(self, first: Callable[[], Scorer], head: str = "logistic", seed: int = 0):
-        self.first, self.head, self.seed = first, head, seed
+        self.first, self.second, self.seed = first, Head(head, seed), seed
 
     def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
         stage_one = out_of_fold(self.first, evidence, wrong, self.seed + 1)
+        self.second.fit(_pairs(evidence, stage_one), wrong)
         self.scorer = self.first().fit(evidence, wrong)
-        pairs = np.column_stack([votes_of(evidence).rate, _logit(stage_one)])
-        self.second = Learned(lambda _: pairs, self.head, self.seed).fit(evidence, wrong)
         return self
 
     def score(self, evidence: Evidence) -> np.ndarray:
-        pairs = np.column_stack([votes_of(evidence).rate, _logit(self.scorer.score(evidence))])
-        self.second.features = lambda _: pairs
-        return self.second.score(evidence)
+        return self.second.score(_pairs(evidence, self.scorer.score(evidence)))
+
+
+def _pairs(evidence: Evidence, chances: np.ndarray) -> np.ndarray:
+    """Label change rate, and log-odds of the first stage."""
+    chances = np.clip(chances, 1e-6, 1 - 1e-6)
+    return np.column_stack([votes_of(evidence).rate, np.log(chances / (1 - chances))])
 
 
 def last_conductance(evidence: Evidence) -> np.ndarray:
@@ -150,11 +174,6 @@ def check_enough(wrong: np.ndarray) -> np.ndarray:
     return wrong
 
 
-def _logit(chances: np.ndarray) -> np.ndarray:
-    chances = np.clip(chances, 1e-6, 1 - 1e-6)
-    return np.log(chances / (1 - chances))
-
-
 def _head(name: str, seed: int, num_wrong: int) -> Any:
     from sklearn.discriminant_analysis import (
         LinearDiscriminantAnalysis,
@@ -166,7 +185,9 @@ def _head(name: str, seed: int, num_wrong: int) -> Any:
     if name == "logistic":
         return _Logistic(min(3, num_wrong), seed)
     return {
-        "mlp": lambda: MLPClassifier((200, 200), alpha=0.1, max_iter=60, random_state=seed),
+        "mlp": lambda: MLPClassifier(
+            (200, 200), alpha=0.1, early_stopping=num_wrong >= 50, max_iter=300, random_state=seed
+        ),
         "forest": lambda: RandomForestClassifier(100, max_depth=10, random_state=seed),
         "lda": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
         "qda": lambda: QuadraticDiscriminantAnalysis(reg_param=0.1),

@@ -136,7 +136,7 @@ def mutants(
         for index in np.flatnonzero(right > accept_ratio * original):
             if len(kept) < num_mutants:
                 kept.append(drawn[index])
-                said.append(found.select([index]))
+                said.append(found.select([int(index)]))
                 accuracies.append(float(right[index]))
                 attempts = first + int(index) + 1
         if len(kept) == num_mutants:

@@ -38,6 +38,7 @@ class MutantRunner:
         touched = {name for mutant in mutants for name in mutant.places}
         chosen = mutable_layers(classifier, sorted(touched)) if touched else []
         self.layers = {layer.name: layer for layer in chosen}
+        self._weights: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {}
         self.stacked = _stackable(classifier, self.mutants, self.layers)
         self.start = {i: self._first(mutant).resume_tap for i, mutant in enumerate(self.mutants)
                       if mutant.places}  # fmt: skip
@@ -115,7 +116,7 @@ class MutantRunner:
             size = self._stack_size(names, num_images)
             for first in range(0, len(members), size):
                 stack = members[first : first + size]
-                kernels, biases = self._stacked_weights(names, stack)
+                kernels, biases = self._kept_weights(names, members, first, size)
                 logits = function(shared[tap], kernels, biases).numpy()
                 yield stack, logits.reshape(len(stack), num_images, -1)
 
@@ -124,6 +125,20 @@ class MutantRunner:
         kernels = sum(layer.num_weights for layer in layers)
         values = num_images * sum(layer.num_filters for layer in layers)
         return max(1, STACK_FLOATS // (kernels + values))
+
+    def _kept_weights(
+        self, names: Sequence[str], members: Sequence[int], first: int, size: int
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Weights of one stack; those of a small group are made once for all batches of images."""
+        floats = len(members) * sum(self.layers[name].num_weights for name in names)
+        if floats > STACK_FLOATS:
+            return self._stacked_weights(names, members[first : first + size])
+        key = self.start[members[0]]
+        if key not in self._weights:
+            self._weights[key] = self._stacked_weights(names, members)
+        kernels, biases = self._weights[key]
+        part = slice(first, first + size)
+        return [each[part] for each in kernels], [each[part] for each in biases]
 
     def _stacked_weights(
         self, names: Sequence[str], stack: Sequence[int]

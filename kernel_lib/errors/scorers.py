@@ -6,6 +6,7 @@ Every scorer has `fit(evidence, wrong)` and `score(evidence)`; a higher score is
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -110,7 +111,8 @@ class NearestNeighbours:
         return self
 
     def score(self, evidence: Evidence) -> np.ndarray:
-        return self.neighbours.kneighbors(_unit(evidence.features))[0][:, -1]
+        with one_thread():
+            return self.neighbours.kneighbors(_unit(evidence.features))[0][:, -1]
 
 
 class TrustScore:
@@ -135,8 +137,9 @@ class TrustScore:
     def score(self, evidence: Evidence) -> np.ndarray:
         features = np.asarray(evidence.features, np.float64)
         distances = np.full((len(features), evidence.logits.shape[1]), np.inf)
-        for c, tree in self.trees.items():
-            distances[:, c] = tree.kneighbors(features)[0][:, 0]
+        with one_thread():
+            for c, tree in self.trees.items():
+                distances[:, c] = tree.kneighbors(features)[0][:, 0]
         rows = np.arange(len(features))
         own = distances[rows, evidence.predicted].copy()
         distances[rows, evidence.predicted] = np.inf
@@ -154,20 +157,28 @@ class SequentialRate:
 
     needs_fit = True
 
-    def __init__(self, seed: int = 0, ratio: float = 0.3):
-        self.seed, self.ratio = seed, ratio
+    def __init__(self, seed: int = 0):
+        self.seed = seed
 
     def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
         threshold = default_threshold(votes_of(evidence).rate[~wrong])
-        ratio = min(self.ratio, 0.9 * (1 - threshold) / threshold)
+        # The upper rate must stay below one.
+        ratio = min(SequentialTest.ratio, 0.9 * (1 - threshold) / threshold)
         self.test = SequentialTest(threshold, ratio)
         return self
 
     def score(self, evidence: Evidence) -> np.ndarray:
         said = votes_of(evidence)
         order = shuffled_order(len(said.predictions), self.seed)
-        self.found: SequentialVotes = from_votes(said.predictions != said.base, self.test, order)
-        return self.found.rate
+        self.found: SequentialVotes = from_votes(said, self.test, order)
+        return self.found.suspicion
+
+
+def one_thread() -> AbstractContextManager:
+    """Many small fits lose more by waiting for one another's threads than they gain."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    return threadpool_limits(limits=1)
 
 
 def votes_of(evidence: Evidence) -> Votes:
@@ -198,6 +209,7 @@ def _without_thinnest(features: np.ndarray, share: float = 0.1) -> np.ndarray:
     count = min(_NEIGHBOURS, len(features) - 1)
     if count < 1:
         return features
-    tree = NearestNeighbors(n_neighbors=count + 1).fit(features)
-    radius = tree.kneighbors(features)[0][:, -1]
+    with one_thread():
+        tree = NearestNeighbors(n_neighbors=count + 1).fit(features)
+        radius = tree.kneighbors(features)[0][:, -1]
     return features[radius <= np.quantile(radius, 1 - share)]

@@ -1,8 +1,9 @@
 """Other images than those the thresholds were chosen on: corrupted, and attacked.
 
-Corruptions have severities 1 to 5. Attacks climb the cross-entropy of the true class on the logits
-(not through a clipped softmax, which loses the gradient of confident images), stay within `eps` in
-every pixel, and keep pixels in [0, 1]:
+Corruptions have severities 1 to 5. Attacks climb the cross-entropy of the true class y, stay
+within `eps` in every pixel, and keep pixels in [0, 1]. They take the sign of the slope g of
+logsumexp over j != y of z_j, minus z_y: that of the cross-entropy divided by 1 - p_y, so the sign
+is the same, and confident images do not lose it to rounding.
 
     FGSM  x' = clip(x + eps * sign(g))                    Goodfellow et al. 2015
     PGD   x' <- clip(x' + step * sign(g)) within eps      Madry et al. 2018
@@ -154,7 +155,10 @@ def _attack_step(classifier: Classifier) -> Callable[..., tf.Tensor]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(now)
             logits, _ = network.forward(now)
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            own = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
+            others = tf.where(own, tf.constant(-np.inf, tf.float32), logits)
+            true = tf.gather(logits, labels, axis=1, batch_dims=1)
+            loss = tf.reduce_logsumexp(others, axis=1) - true
         moved = now + step * tf.sign(tape.gradient(loss, now, unconnected_gradients="zero"))
         moved = tf.clip_by_value(moved, start - eps, start + eps)
         return tf.clip_by_value(moved, 0.0, 1.0)

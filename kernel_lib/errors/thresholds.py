@@ -47,11 +47,11 @@ def threshold(
     check_choice("rule", rule, RULES)
     if rule == "equal_recall":
         return _equal_recall(scores, wrong)
-    check_number("value", value, 0, 1)
+    share = check_number("value", value, 0, 1)
     if rule == "coverage":
-        kept = max(1, int(np.ceil(value * len(scores) - 1e-9)))
+        kept = max(1, int(np.ceil(share * len(scores) - 1e-9)))
         return float(np.sort(scores)[kept - 1])
-    return _bounded_risk(scores, wrong, float(value), check_number("confidence", confidence, 0, 1))
+    return _bounded_risk(scores, wrong, share, check_number("confidence", confidence, 0, 1))
 
 
 def _equal_recall(scores: np.ndarray, wrong: np.ndarray) -> float:

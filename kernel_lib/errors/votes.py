@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -27,13 +28,13 @@ class Votes:
     Attributes:
         base: (num_images,) class that the network itself predicts.
         predictions: (num_mutants, num_images) class that each mutant predicts.
-        confidence_drop: (num_mutants, num_images) float32, by how much the probability of the
-            network's own class falls.
+        doubt: (num_mutants, num_images) float32, the probability that each mutant gives to all
+            other classes than the network's own.
     """
 
     base: np.ndarray
     predictions: np.ndarray
-    confidence_drop: np.ndarray
+    doubt: np.ndarray
 
     @property
     def rate(self) -> np.ndarray:
@@ -42,12 +43,12 @@ class Votes:
 
     @property
     def soft_rate(self) -> np.ndarray:
-        """Mean fall of the probability of the network's own class, (num_images,)."""
-        return self.confidence_drop.mean(axis=0, dtype=np.float64)
+        """Mean probability that mutants give to other classes, (num_images,)."""
+        return self.doubt.mean(axis=0, dtype=np.float64)
 
     def select(self, mutants: Sequence[int] | np.ndarray) -> Votes:
         """The votes of some of the mutants."""
-        return Votes(self.base, self.predictions[mutants], self.confidence_drop[mutants])
+        return Votes(self.base, self.predictions[mutants], self.doubt[mutants])
 
     @staticmethod
     def joined(parts: Sequence[Votes]) -> Votes:
@@ -55,7 +56,7 @@ class Votes:
         return Votes(
             parts[0].base,
             np.concatenate([part.predictions for part in parts]),
-            np.concatenate([part.confidence_drop for part in parts]),
+            np.concatenate([part.doubt for part in parts]),
         )
 
 
@@ -97,13 +98,9 @@ def votes(
     found: list[Votes] = []
     for shard in progress_bar(shards, "Mutants", enabled=progress and len(shards) > 1):
         recipe = origin and origin | {"mutants": [mutant.describe() for mutant in shard]}
-        arrays = cached_arrays(
-            cache,
-            "votes",
-            recipe,
-            lambda shard=shard: _ask(classifier, shard, images, logits, size),
-        )
-        found.append(Votes(logits.argmax(axis=1), arrays["predictions"], arrays["drop"]))
+        ask = partial(_ask, classifier, shard, images, logits, size)
+        arrays = cached_arrays(cache, "votes", recipe, ask)
+        found.append(Votes(logits.argmax(axis=1), arrays["predictions"], arrays["doubt"]))
     return Votes.joined(found)
 
 
@@ -130,9 +127,8 @@ def _ask(
     batch_size: int,
 ) -> dict[str, np.ndarray]:
     base = logits.argmax(axis=1)
-    own = probabilities(logits)[np.arange(len(base)), base]
     predictions = np.empty((len(mutants), len(images)), np.int32)
-    drop = np.empty((len(mutants), len(images)), np.float32)
+    doubt = np.empty((len(mutants), len(images)), np.float32)
     with restored_weights(classifier) as snapshot:
         runner = MutantRunner(classifier, mutants, snapshot)
         for first in range(0, len(images), batch_size):
@@ -140,5 +136,5 @@ def _ask(
             for indices, changed in runner.run_all(images[part]):
                 predictions[indices, part] = changed.argmax(axis=-1)
                 rows = np.arange(changed.shape[1])
-                drop[indices, part] = own[part] - probabilities(changed)[:, rows, base[part]]
-    return {"predictions": predictions, "drop": drop}
+                doubt[indices, part] = 1 - probabilities(changed)[:, rows, base[part]]
+    return {"predictions": predictions, "doubt": doubt}

@@ -1,11 +1,13 @@
 """Invariance audit: does the network say the same when the image is slightly changed?"""
 
+from kernel_lib.invariance import zoo
 from kernel_lib.invariance.assessor import Assessment, Assessor, bundled, data_sheet
 from kernel_lib.invariance.audit import audit
 from kernel_lib.invariance.checklist import assert_invariant, checklist, junit_xml
 from kernel_lib.invariance.extras import extra_measurements, robust_accuracy, sensitivity
 from kernel_lib.invariance.features import feature_names, features
 from kernel_lib.invariance.grids import Grid
+from kernel_lib.invariance.importers import read_features, read_results, write_results
 from kernel_lib.invariance.matrices import bootstrap_matrices, flip_matrix, variance_matrix
 from kernel_lib.invariance.measure import MEASUREMENTS, measure
 from kernel_lib.invariance.result import InvarianceResult
@@ -39,10 +41,14 @@ __all__ = [
     "ground_truth",
     "junit_xml",
     "measure",
+    "read_features",
+    "read_results",
     "robust_accuracy",
     "sensitivity",
     "sweep",
     "sweep_weights",
     "transforms",
     "variance_matrix",
+    "write_results",
+    "zoo",
 ]

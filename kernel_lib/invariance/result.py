@@ -239,9 +239,8 @@ def wilson(successes: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     z = 1.959964
     share = successes / number
     centre = (share + z * z / (2 * number)) / (1 + z * z / number)
-    half = (
-        z * np.sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2) / (1 + z * z / number)
-    )
+    spread = np.sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2)
+    half = z * spread / (1 + z * z / number)
     return centre - half, centre + half
 
 

@@ -9,9 +9,9 @@
 | entropy | of the class probabilities, in nats |
 | TAP.STATISTIC | of one convolution's output A (height, width, channels), for eight statistics |
 
-With mu_c the spatial mean and M_c the spatial maximum of channel c: `mean`, `std`, `max`, `min` over
-all of A; `mean_max` = max_c mu_c; `mean_std` = std_c mu_c; `max_mean` = mean_c M_c; `max_std` =
-std_c M_c. Standard deviations are those of the whole (ddof 0).
+With mu_c the spatial mean and M_c the spatial maximum of channel c: `mean`, `std`, `max`, `min`
+over all of A; `mean_max` = max_c mu_c; `mean_std` = std_c mu_c; `max_mean` = mean_c M_c;
+`max_std` = std_c M_c. Standard deviations are those of the whole (ddof 0).
 """
 
 from __future__ import annotations

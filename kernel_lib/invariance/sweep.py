@@ -19,7 +19,6 @@ from kernel_lib.data import ImageSet
 from kernel_lib.invariance.signals import Signals, default_taps, signal_names, signals_function
 from kernel_lib.invariance.transforms import CLEAN, Rules, Stepper, as_rules, as_transform
 from kernel_lib.models.classifier import Classifier, as_classifier
-from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.network.weights import restored_weights
 
 Reader = Callable[[np.ndarray, np.ndarray, np.ndarray], list[Any]]
@@ -130,7 +129,7 @@ class _Job:
         chosen = tuple(default_taps(network) if taps is None else taps)
         self.names = signal_names(chosen, self.labels is not None)
         self.function = signals_function(network, chosen, self.labels is not None)
-        self.batch_size = batch_size or fitting_batch_size(self.images.shape[1:])
+        self.batch_size = batch_size or _fitting_batch_size(self.images.shape[1:])
         check_count("batch_size", self.batch_size)
 
     def batches(self) -> list[slice]:
@@ -179,6 +178,11 @@ class _Job:
             self.classifier.num_classes,
             self.stepper.describe(),
         )
+
+
+def _fitting_batch_size(image_shape: Sequence[int]) -> int:
+    """Images in a batch: all their steps together take some 64 MB, and calls cost little."""
+    return int(np.clip(512 * 1024 // int(np.prod(image_shape)), 8, 512))
 
 
 class _Found:

@@ -1,9 +1,10 @@
 """Whether a network is invariant, by what happens to its accuracy on labelled images.
 
-With a0 the accuracy at the identity step, a_min that at the worst single step and a_all the share of
-images that are right at every step, drop = (a0 - a_min) / a0. Up to 5 % the network counts as
+With a0 the accuracy at the identity step, a_min that at the worst single step and a_all the share
+of images that are right at every step, drop = (a0 - a_min) / a0. Up to 5 % the network counts as
 invariant, from 15 % on as not; between, or where the interval of the drop crosses a cut, it is
-borderline. Below two times chance there is nothing to be invariant: it is not assessable.
+borderline. Below two times chance there is nothing to be invariant: it is not assessable. With two
+or three classes twice chance asks too much; half way from chance to 1 takes its place.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def ground_truth(
     worst = int(accuracy.argmin())
     drop = _drop(a0, float(accuracy[worst]))
     low, high = _drop_interval(right, h, num_resamples, seed)
-    is_assessable = a0 > 2 / signals.num_classes
+    is_assessable = a0 > least_accuracy(signals.num_classes)
     verdict = _verdict(drop, low, high, invariant_below, broken_above)
     return Truth(
         verdict if is_assessable else "not assessable",
@@ -92,6 +93,12 @@ def ground_truth(
         float(changed.mean()),
         len(signals),
     )
+
+
+def least_accuracy(num_classes: int) -> float:
+    """The accuracy from which a network can be judged: twice chance, with few classes less."""
+    chance = 1 / num_classes
+    return min(2 * chance, (1 + chance) / 2)
 
 
 def _verdict(drop: float, low: float, high: float, below: float, above: float) -> str:

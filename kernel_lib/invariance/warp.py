@@ -37,7 +37,7 @@ class Warp:
 
 def to_columns(images: np.ndarray) -> np.ndarray:
     """(num_images, h, w, channels) -> (h * w, num_images * channels)."""
-    num_images, height, width, channels = images.shape
+    height, width = images.shape[1:3]
     return np.ascontiguousarray(images.transpose(1, 2, 0, 3)).reshape(height * width, -1)
 
 

@@ -178,13 +178,16 @@ class Classifier:
 
     @property
     def digest(self) -> str:
-        """Content of the model, as it is now: architecture, preprocessing and weight bytes."""
+        """Content of the model, as it is now: layers in order, preprocessing, weight bytes.
+
+        Names do not count: a model that was saved and loaded keeps its digest.
+        """
+        layers = [(*_kind(tap.layer), list(tap.shape)) for tap in self.network.taps()]
         content = hashlib.blake2b(digest_size=16)
-        described = [self.preprocessing.describe(), self.head, str(self.model.__class__.__name__)]
-        content.update(json.dumps(described).encode())
+        content.update(json.dumps([self.preprocessing.describe(), self.head, layers]).encode())
         for variable in self.model.weights:
             value = np.asarray(variable)
-            content.update(f"{variable.path}{value.dtype}{value.shape}".encode())
+            content.update(f"{value.dtype}{value.shape}".encode())
             content.update(value.tobytes())
         return content.hexdigest()
 
@@ -275,6 +278,12 @@ def _class_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ..
             f"The model has {num_classes} classes. Received: {len(names)} class names."
         )
     return tuple(str(name) for name in names)
+
+
+def _kind(layer: keras.Operation) -> tuple[str, str]:
+    """Class and activation of a layer."""
+    activation = getattr(layer, "activation", None)
+    return type(layer).__name__, getattr(activation, "__name__", "")
 
 
 def _are_shares(values: np.ndarray) -> bool:

@@ -56,7 +56,7 @@ class CompiledNetwork:
     ):
         self.model, self.preprocess, self.head, self.output = model, preprocess, head, output
         self.head_kind = ""
-        self._functions: dict[Any, Callable[..., Any]] = {}
+        self._functions: dict[Any, tf.types.experimental.ConcreteFunction] = {}
         self._taps: list[Tap] = []
         self._images = tf.TensorSpec((None, *image_shape), tf.float32)
         self._targets = tf.TensorSpec((None,), tf.int32)
@@ -94,8 +94,8 @@ class CompiledNetwork:
             chosen = output.get(self.output) if self.output is not None else None
         elif isinstance(output, list | tuple):
             names = [str(position) for position in range(len(output))]
-            is_position = isinstance(self.output, int) and -len(output) <= self.output < len(output)
-            chosen = output[self.output] if is_position else None
+            by_name = dict(zip(names, output, strict=True))
+            chosen = by_name.get(str(self.output))
         else:
             return output
         if chosen is None:
@@ -108,7 +108,7 @@ class CompiledNetwork:
 
     def function(
         self, key: Any, body: Callable[..., Any], signature: Sequence[tf.TensorSpec]
-    ) -> Callable[..., Any]:
+    ) -> tf.types.experimental.ConcreteFunction:
         """Return `body` compiled for `signature`; the same `key` gives the same function."""
         if key not in self._functions:
             compiled = tf.function(
@@ -129,7 +129,7 @@ class CompiledNetwork:
 
     # --- compiled functions ----------------------------------------------------------------------
 
-    def logits_function(self) -> Callable[..., tf.Tensor]:
+    def logits_function(self) -> tf.types.experimental.ConcreteFunction:
         """Images -> logits (batch, num_classes)."""
         return self.function("logits", lambda images: self.forward(images)[0], [self._images])
 

@@ -114,7 +114,7 @@ class AuditResult:
             with atomic_path(folder / "tables" / f"{name}.csv") as temporary:
                 table.to_csv(temporary, index=False)
         with atomic_path(folder / "arrays.npz") as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **self.arrays)
+            np.savez_compressed(file, **self.arrays)  # type: ignore[arg-type]
         figures = self._save_figures(folder / "figures")
         with atomic_path(folder / "page.html") as temporary:
             Path(temporary).write_text(result_page(self, folder / "figures"), encoding="utf-8")

@@ -72,7 +72,7 @@ def audit(
             a time), "full" (all at once), "noise" (growing noise on the weights), "labels"
             (a twin trained on permuted labels), "random_logit" (another class is explained), or
             "smooth" (sMPRT of Hedstrom et al. 2024: the cascade from the input up, maps averaged
-            over noisy copies of the images and scaled by their second moment).
+            over noisy copies of the images; the metric "ssim_second_moment" scales as they do).
         methods: names from `methods()`, or callables (classifier, images, targets) -> maps; None
             for all the network allows. Controls are always added.
         metrics: names from `metrics()`.
@@ -124,7 +124,7 @@ def audit(
     )
     grouped = blocks_of(classifier, blocks)
     chosen = _chosen_methods(classifier, methods, options)
-    arguments = {
+    arguments: dict[str, Any] = {
         "test": test,
         "order": "bottom_up" if test == "smooth" else order,
         "protocol": protocol,
@@ -149,7 +149,7 @@ def audit(
     is_random = test in ("cascade", "independent", "full", "noise", "smooth")
     setting = Setting(
         methods=chosen,
-        metrics=[METRICS[name] for name in arguments["metrics"]],
+        metrics=[METRICS[name] for name in metrics],
         steps=steps,
         seeds=[seed + i for i in range(num_seeds if is_random else 1)],
         blocks=grouped,
@@ -157,7 +157,6 @@ def audit(
         options=options,
         common_noise=common_noise,
         smooth_samples=50 if test == "smooth" else 1,
-        second_moment=test == "smooth",
         num_display=check_count("num_display", num_display, 1),
         batch_size=batch_size or fitting_batch_size(explained.shape[1:]),
         progress=progress,
@@ -181,12 +180,20 @@ def _chosen_images(
         return _unlabelled(classifier, explained, target)
     classifier.check_images(images.images[:1])
     pool = images.test if len(images.splits["test"]) else images
-    sample = pool.sample(min(num_images, len(pool)), seed)
+    sample = _alternating(pool.sample(min(num_images, len(pool)), seed))
     if images.num_classes == 1:
         return _unlabelled(classifier, np.array(sample.images), target)
     classifier.check_image_set(images)
     measured = pool.sample(min(MOST_ACCURACY_IMAGES, len(pool)), seed)
     return sample.images, sample.labels, measured.images, measured.labels
+
+
+def _alternating(images: ImageSet) -> ImageSet:
+    """The same images, one of each class after another, so that the first few show many classes."""
+    by_class = np.argsort(images.labels, kind="stable")
+    starts = np.searchsorted(images.labels[by_class], images.labels[by_class])
+    turn = np.arange(len(images)) - starts  # how many of its class come before
+    return images.select(by_class[np.argsort(turn, kind="stable")])
 
 
 def _unlabelled(classifier: Classifier, explained: np.ndarray, target: str) -> tuple:

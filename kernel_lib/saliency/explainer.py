@@ -168,4 +168,4 @@ class Explainer:
     def noise_streams(self, purpose: str) -> list[list[int]]:
         """Seed words of each image's own noise, by its content: order and batch do not matter."""
         common = [self.options.seed, self.options.noise_draw, zlib.crc32(purpose.encode())]
-        return [[*common, zlib.crc32(np.ascontiguousarray(image))] for image in self.images]
+        return [[*common, zlib.crc32(image.tobytes())] for image in self.images]

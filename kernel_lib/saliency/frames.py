@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernel_lib.saliency.methods import METHODS, Method
+from kernel_lib.saliency.methods import METHODS
 from kernel_lib.saliency.similarity import METRICS
 from kernel_lib.saliency.verdict import CAVEATS
 
@@ -97,12 +97,12 @@ def _image(result: SaliencyResult, index: int) -> dict[str, Any]:
 
 
 def _method(name: str) -> dict[str, Any]:
-    method = METHODS.get(name) or Method(name, name.replace("_", " "), lambda explainer: None)
+    method = METHODS.get(name)  # a user's own method is not registered
     return {
         "name": name,
-        "title": method.title,
-        "flags": method.flags,
-        "control": method.is_control,
+        "title": method.title if method else name.replace("_", " "),
+        "flags": method.flags if method else [],
+        "control": method.is_control if method else False,
     }
 
 

@@ -48,8 +48,8 @@ def _is_relu(layer: keras.Operation) -> bool:
 
 def _check_relus(network: CompiledNetwork) -> None:
     reached = sum(_is_relu(tap.layer) for tap in network.taps())
-    graph = network.logits_function().graph
-    present = sum(operation.type in _RELU_OPERATIONS for operation in graph.get_operations())
+    operations = network.logits_function().graph.get_operations()
+    present = sum(operation.type in _RELU_OPERATIONS for operation in operations)
     if present == 0:
         raise ValueError(
             "Guided backpropagation needs ReLU activations; this network has none. "

@@ -23,7 +23,7 @@ from kernel_lib.network.weights import restored_weights
 from kernel_lib.saliency.cams import upsampled
 from kernel_lib.saliency.experiments import Step
 from kernel_lib.saliency.explainer import Explainer, Options
-from kernel_lib.saliency.maps import is_constant, second_moment_scaled, to_bytes, view_of
+from kernel_lib.saliency.maps import is_constant, to_bytes, view_of
 from kernel_lib.saliency.methods import METHODS, Method
 from kernel_lib.saliency.similarity import METRICS, Metric, prepare
 
@@ -45,7 +45,6 @@ class Setting:
     common_noise: bool = True
     smooth_samples: int = 1
     smooth_spread: float = 0.1
-    second_moment: bool = False
     num_display: int = 8
     batch_size: int = 128
     progress: bool = True
@@ -236,8 +235,6 @@ class _ChunkReader:
             yield replace(explainer, images=self.images + scale * noise)
 
     def _prepared(self, maps: np.ndarray) -> list:
-        if self.setting.second_moment:
-            maps = second_moment_scaled(view_of(maps, "signed"))
         return [prepare(metric, maps, self.foreground) for metric in self.setting.metrics]
 
     def _compared(self, reference: list, prepared: list) -> np.ndarray:
@@ -295,7 +292,7 @@ def _row_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(length > 0, (a * b).sum(axis=1) / np.where(length > 0, length, 1), np.nan)
 
 
-def _resized(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resized(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Shrink maps for display by averaging: smooth first, then sample."""
     if maps.shape[1:] == tuple(size):
         return maps
@@ -304,4 +301,4 @@ def _resized(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     blocks = maps[:, :rows, :columns].reshape(
         len(maps), rows // factor, factor, columns // factor, factor
     )
-    return upsampled(blocks.mean(axis=(2, 4)), tuple(size))
+    return upsampled(blocks.mean(axis=(2, 4)), (size[0], size[1]))

@@ -23,7 +23,9 @@ Gradient = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 class Points(Protocol):
     """Where to take the gradient, for each of a set of images."""
 
-    num_points: int
+    @property
+    def num_points(self) -> int:
+        """Points of each image."""
 
     def fill(self, image_index: int, start: int, out: np.ndarray) -> None:
         """Write points ``start ... start + len(out)`` of one image into `out`.
@@ -90,7 +92,7 @@ def gradient_moments(
     shape: tuple[int, ...],
     batch_size: int,
     with_squares: bool = False,
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the gradient over the points of each image, and the mean of its square.
 
     Args:
@@ -102,19 +104,18 @@ def gradient_moments(
         with_squares: also return the mean square, which VarGrad needs.
 
     Returns:
-        Two float64 arrays of `shape` (the second None unless asked for).
+        Two float64 arrays of `shape` (the second zero unless asked for).
     """
     total = np.zeros(shape)
-    squares = np.zeros(shape) if with_squares else None
+    squares = np.zeros(shape)
     for owners, batch in _packed(points, shape, batch_size):
         slopes = gradient(tf.constant(batch), tf.constant(targets[owners])).numpy()
         first = np.flatnonzero(np.diff(owners, prepend=-1))  # where each image's points begin
         total[owners[first]] += np.add.reduceat(slopes, first, axis=0, dtype=np.float64)
-        if squares is not None:
+        if with_squares:
             np.square(slopes, out=slopes)
             squares[owners[first]] += np.add.reduceat(slopes, first, axis=0, dtype=np.float64)
-    total /= points.num_points
-    return total, None if squares is None else squares / points.num_points
+    return total / points.num_points, squares / points.num_points
 
 
 def _packed(

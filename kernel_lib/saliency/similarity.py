@@ -8,7 +8,7 @@ float64. A constant map ranks nothing: its similarity is NaN, to be counted, nev
 |---|---|---|
 | spearman_absolute, spearman_signed | both | scipy.stats.spearmanr |
 | ..._foreground | both | the same over pixels where the image is not background |
-| ssim | signed / max | skimage.metrics.structural_similarity |
+| ssim, ssim_second_moment | signed, scaled | skimage.metrics.structural_similarity |
 | hog | signed / max | Pearson of skimage.feature.hog |
 | cosine, top_overlap, sign_agreement | signed, absolute, signed | |
 """
@@ -24,7 +24,7 @@ from scipy import ndimage, stats
 
 from kernel_lib._checks import check_choice
 from kernel_lib.saliency.hog import hog_descriptors
-from kernel_lib.saliency.maps import is_constant, scaled, view_of
+from kernel_lib.saliency.maps import is_constant, scaled, second_moment_scaled, view_of
 
 Prepared = Any
 
@@ -141,18 +141,19 @@ class StructuralSimilarity:
         window: "gaussian" (sigma 1.5, 11 x 11) or an odd width of a uniform window.
         sample_covariance: divide variances by N - 1 instead of N.
         data_range: the L of the formula; 2 for maps in [-1, 1].
-        stretch: scale each map to [0, 1] by its smallest and largest value (the published code),
-            instead of dividing it by its largest magnitude.
+        scaling: "maximum" divides each map by its largest magnitude; "stretch" brings its
+            smallest value to 0 and its largest to 1 (the published code); "second_moment" divides
+            it by its root mean square (Binder et al. 2023).
     """
 
     window: str | int = "gaussian"
     sample_covariance: bool = False
     data_range: float = 2.0
-    stretch: bool = False
+    scaling: str = "maximum"
 
     def prepare(self, maps: np.ndarray, foreground: np.ndarray | None = None) -> tuple:
         """Maps, their local means and their local second moments."""
-        maps = np.where(is_constant(maps)[:, None, None], np.nan, _scale_for(self, maps))
+        maps = np.where(is_constant(maps)[:, None, None], np.nan, _SCALINGS[self.scaling](maps))
         return maps, self._local_mean(maps), self._local_mean(maps * maps)
 
     def compare(self, a: tuple, b: tuple) -> np.ndarray:
@@ -175,18 +176,23 @@ class StructuralSimilarity:
         return ndimage.uniform_filter(maps, (0, int(self.window), int(self.window)))
 
 
-def _scale_for(ssim: StructuralSimilarity, maps: np.ndarray) -> np.ndarray:
-    if not ssim.stretch:
-        return scaled(maps)
+def _stretched(maps: np.ndarray) -> np.ndarray:
     low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
     return (maps - low) / np.where(high > low, high - low, 1)
 
 
+_SCALINGS = {
+    "maximum": scaled,
+    "stretch": _stretched,
+    "second_moment": second_moment_scaled,
+}
+
 # "repo": what the published code computes; "paper": what the paper's text says.
 SSIM_PRESETS = {
     "default": StructuralSimilarity(),
-    "repo": StructuralSimilarity(sample_covariance=True, stretch=True),
+    "repo": StructuralSimilarity(sample_covariance=True, scaling="stretch"),
     "paper": StructuralSimilarity(window=5, sample_covariance=True),
+    "second_moment": StructuralSimilarity(scaling="second_moment"),
 }
 
 # --- overlap and sign ----------------------------------------------------------------------------
@@ -215,7 +221,7 @@ def _same_sign(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(dead, np.nan, share)
 
 
-_SSIM = SSIM_PRESETS["default"]
+_SSIM, _SSIM_MOMENT = SSIM_PRESETS["default"], SSIM_PRESETS["second_moment"]
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -239,6 +245,13 @@ METRICS: dict[str, Metric] = {
             needs_foreground=True,
         ),
         Metric("ssim", "SSIM", "signed", _SSIM.prepare, _SSIM.compare),
+        Metric(
+            "ssim_second_moment",
+            "SSIM, second moment",
+            "signed",
+            _SSIM_MOMENT.prepare,
+            _SSIM_MOMENT.compare,
+        ),
         Metric("hog", "HOG, Pearson", "signed", _hog_vectors, _inner),
         Metric("cosine", "Cosine", "signed", _cosine_vectors, _inner),
         Metric("top_overlap", "Overlap of the top tenth", "absolute", _top_tenth, _inner),
@@ -247,10 +260,10 @@ METRICS: dict[str, Metric] = {
 }
 
 DEFAULT_METRICS = (
-    "spearman_absolute",
-    "spearman_signed",
     "spearman_absolute_foreground",
     "spearman_signed_foreground",
+    "spearman_absolute",
+    "spearman_signed",
     "ssim",
     "hog",
 )

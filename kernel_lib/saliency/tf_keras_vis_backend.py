@@ -25,13 +25,13 @@ def explain_with_tf_keras_vis(explainer: Explainer, method: str | Callable) -> n
         ValueError: a method that library lacks, or a network it cannot read (it must be
             Functional or Sequential, not nested, take pixels as they are, and give logits).
     """
-    check_choice("method", method, SUPPORTED)
+    name = check_choice("method", method, SUPPORTED)
     model = _functional(explainer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns at each call of its own input structure
-        if method in ("gradient", "smoothgrad"):
-            return _saliency(explainer, model, method)
-        return _activation_map(explainer, model, method)
+        if name in ("gradient", "smoothgrad"):
+            return _saliency(explainer, model, name)
+        return _activation_map(explainer, model, name)
 
 
 def _functional(explainer: Explainer) -> keras.Model:

@@ -163,10 +163,11 @@ def _judge(
         status, word = "pass", "depends on what is explained"
     else:
         status, word = "undetermined", "cannot be judged with so few images and seeds"
+    retained, low, high = most
     read = dict(zip(evidence.places, shares, strict=True))  # one entry where both are one step
     numbers = " and ".join(f"{_percent(share)} at {place}" for place, share in read.items())
     text = f"{method.title} {word}: it retains {numbers}."
-    return MethodVerdict(method.name, status, *most, text)
+    return MethodVerdict(method.name, status, retained, low, high, text)
 
 
 def _percent(value: tuple[float, float, float]) -> str:

@@ -19,6 +19,7 @@ _PUBLIC = {
     "holm": "uncertainty",
     "ideal_matrix": "ideal",
     "online_code": "codes",
+    "primary_task": "columns",
     "probe": "probing",
     "probes": "probing",
     "read_matrix": "tables",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from kernel_lib.trust.readings import Reading, best_temperature, log_softmax, me
 
 STRENGTHS = (1.0, 0.1, 0.01, 0.001)  # weight of |W|^2 / 2 beside the mean loss; the strongest first
 _MOST_ITERATIONS = 200
+_FLOATS_FOR_THREADS = 2_000_000
 
 
 def read(design: Design, targets: Sequence[Target]) -> list[Reading]:
@@ -33,7 +35,7 @@ def read(design: Design, targets: Sequence[Target]) -> list[Reading]:
     return [_read_one(values, design, target) for target in targets]
 
 
-def fit(values: np.ndarray, labels: np.ndarray, strength: float, start: object = None) -> object:
+def fit(values: np.ndarray, labels: np.ndarray, strength: float, start: Any = None) -> Any:
     """Fit a probe; `start` is a fitted one to go on from.
 
     Args:
@@ -44,18 +46,21 @@ def fit(values: np.ndarray, labels: np.ndarray, strength: float, start: object =
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     model = start or LogisticRegression(
         solver="lbfgs", max_iter=_MOST_ITERATIONS, tol=1e-3, warm_start=True
     )
     model.set_params(C=1 / (strength * len(values)))
-    with warnings.catch_warnings():
+    # On small problems threads wait for one another longer than they work.
+    threads = 1 if values.size < _FLOATS_FOR_THREADS else None
+    with threadpool_limits(threads), warnings.catch_warnings():
         # A fit that stops at the last iteration is as good a probe for this purpose.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(values, labels)
 
 
-def probabilities(model: object, values: np.ndarray, num_classes: int) -> np.ndarray:
+def probabilities(model: Any, values: np.ndarray, num_classes: int) -> np.ndarray:
     """Probabilities (num_images, num_classes); classes the probe has never seen get 0."""
     found = np.zeros((len(values), num_classes))
     found[:, model.classes_] = model.predict_proba(values)
@@ -67,7 +72,8 @@ def _read_one(values: np.ndarray, design: Design, target: Target) -> Reading:
     num_train, num_learning = len(design.train), len(design.learning)
     labels = target.labels[design.used]
     truth = labels[num_train:num_learning]
-    best, best_right, tuning, model = STRENGTHS[0], -1.0, np.empty(0), None
+    best, best_right, tuning = STRENGTHS[0], -1.0, np.empty(0)
+    model: Any = None
     for strength in STRENGTHS:
         model = fit(values[:num_train], labels[:num_train], strength, model)
         shares = probabilities(model, values[num_train:num_learning], target.num_classes)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -121,7 +120,7 @@ class TaskMatrix:
         return f"TaskMatrix(rows {', '.join(self.rows)}; columns {', '.join(self.columns)})"
 
 
-def as_matrix(matrix: TaskMatrix | pd.DataFrame | np.ndarray | Sequence) -> TaskMatrix:
+def as_matrix(matrix: Any) -> TaskMatrix:
     """Take a matrix in any form; a bare array must be square, its rows in the order of its columns.
 
     Raises:

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import linalg
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from kernel_lib.trust.design import Design, Target
 from kernel_lib.trust.readings import Reading, best_temperature, log_softmax, mean_bits
 
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001)  # the strongest first: it wins ties
+_SIZE_FOR_THREADS = 1024
 
 
 class _Products:
@@ -26,15 +28,13 @@ class _Products:
     def __init__(self, design: Design):
         self._wide = design.is_wide
         self._table = design.gram if self._wide else design.standardized(design.used)
-        self._unit = max(design.num_features, len(design.train))
+        # Mean eigenvalue of the smaller system, for each image it is summed over.
+        self._unit = max(1.0, design.num_features / len(design.train))
 
     def solve(
         self, rows: slice, targets: np.ndarray, strengths: Sequence[float], asked: slice
-    ) -> list[np.ndarray | None]:
-        """Scores of the images `asked` by probes fitted on `rows`, one for each strength.
-
-        None where the system is singular to working precision: the strength is then too small.
-        """
+    ) -> list[np.ndarray]:
+        """Scores of the images `asked` by probes fitted on `rows`, one for each strength."""
         if self._wide:
             system, right = self._table[rows, rows], targets
         else:
@@ -42,9 +42,9 @@ class _Products:
             right = self._table[rows].T @ targets
         answers = []
         for strength in strengths:
-            weights = _solved(system, strength * self._unit, right)
+            weights = _solved(system, strength * self._unit * len(targets), right)
             known = self._table[asked, rows] if self._wide else self._table[asked]
-            answers.append(None if weights is None else known @ weights)
+            answers.append(known @ weights)
         return answers
 
 
@@ -58,6 +58,13 @@ def read(design: Design, targets: Sequence[Target]) -> list[Reading]:
     Returns:
         One reading a target.
     """
+    # On small systems threads wait for one another longer than they work.
+    is_small = min(design.num_features, len(design.used)) <= _SIZE_FOR_THREADS
+    with threadpool_limits(1 if is_small else None):
+        return _read(design, targets)
+
+
+def _read(design: Design, targets: Sequence[Target]) -> list[Reading]:
     start = time.perf_counter()
     products = _Products(design)
     num_train, num_learning = len(design.train), len(design.learning)
@@ -95,22 +102,23 @@ def _parts(targets: Sequence[Target]) -> list[slice]:
     return [slice(end - t.num_classes, end) for end, t in zip(ends, targets, strict=True)]
 
 
-def _solved(system: np.ndarray, strength: float, right: np.ndarray) -> np.ndarray | None:
+def _solved(system: np.ndarray, strength: float, right: np.ndarray) -> np.ndarray:
+    """Solve (system + strength I) W = right; ten times stronger where float32 finds it singular."""
     shifted = system.copy()
     shifted.flat[:: len(shifted) + 1] += np.float32(strength)
     try:
         factor = linalg.cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
     except linalg.LinAlgError:
-        return None
+        return _solved(system, 10 * strength, right)
     return linalg.cho_solve(factor, right, check_finite=False)
 
 
 def _chosen(
-    trials: Sequence[np.ndarray | None], means: np.ndarray, part: slice, labels: np.ndarray
+    trials: Sequence[np.ndarray], means: np.ndarray, part: slice, labels: np.ndarray
 ) -> tuple[float, float]:
     """The strength of the best accuracy, and the temperature that goes with it."""
-    scores = [None if trial is None else trial[:, part] + means[part] for trial in trials]
-    right = [-1.0 if s is None else (s.argmax(axis=1) == labels).mean() for s in scores]
+    scores = [trial[:, part] + means[part] for trial in trials]
+    right = [(each.argmax(axis=1) == labels).mean() for each in scores]
     best = int(np.argmax(right))
     return STRENGTHS[best], best_temperature(scores[best], labels)
 

@@ -64,12 +64,12 @@ class TrustScore:
 
 
 def trust_score(
-    matrix: TaskMatrix | Any,
-    ideal: TaskMatrix | Any,
+    matrix: Any,
+    ideal: Any,
     *,
     mode: str = "absolute",
     weight: float | None = None,
-    untrained: TaskMatrix | Any = None,
+    untrained: Any = None,
 ) -> TrustScore:
     """Hold a matrix of accuracies against its ideal.
 

@@ -81,7 +81,7 @@ def permutation_p_values(
     the test is then exact, whatever the probe, because it was fitted on other images.
 
     Args:
-        predictions: (num_probes, N) class ids.
+        predictions: (num_probes, ..., N) class ids; runs between the axes are counted together.
         labels: (N,) class ids.
         strata: (N,) group ids.
         num_permutations: B.
@@ -92,14 +92,15 @@ def permutation_p_values(
     """
     random = random_stream([seed, 0x9E2])
     order = np.argsort(strata, kind="stable")
-    labels, predictions = labels[order], predictions[:, order]
+    labels, predictions = labels[order], predictions[..., order]
+    predictions = predictions.reshape(len(predictions), -1, len(labels))
     groups = strata[order].astype(np.float64)
-    truth = (predictions == labels).sum(axis=1)
+    truth = (predictions == labels).sum(axis=(1, 2))
     at_least = np.zeros(len(predictions), np.int64)
     for _ in range(num_permutations):
         # Random numbers below 1 on top of the group numbers shuffle within the groups alone.
         shuffled = labels[np.argsort(groups + random.random(len(labels)))]
-        at_least += (predictions == shuffled).sum(axis=1) >= truth
+        at_least += (predictions == shuffled).sum(axis=(1, 2)) >= truth
     return (1 + at_least) / (1 + num_permutations)
 
 

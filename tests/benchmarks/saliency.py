@@ -1,7 +1,7 @@
 """Speed and memory of the saliency audit, in one table from one run.
 
-Run it by hand: ``python tests/benchmarks/saliency.py [--mobilenet] [--audit]``. Ratios compare the same
-work in the same run; the agreement of the maps stands beside each.
+Run it by hand: ``python tests/benchmarks/saliency.py [--mobilenet] [--audit]``. Ratios compare
+the same work in the same run; the agreement of the maps stands beside each.
 
 | row | work |
 |---|---|
@@ -144,6 +144,11 @@ def _guide(model: keras.Model) -> keras.Model:
     return GuidedBackpropagation()(model)
 
 
+def print_ratio(text: str, above: tuple[float, float], below: tuple[float, float]) -> None:
+    """Print the ratio of two (wall, processor) times."""
+    print(f"  {text:<48}{above[0] / below[0]:8.2f} {above[1] / below[1]:8.2f}")
+
+
 def agreement(ours: list[np.ndarray], theirs: list[np.ndarray]) -> dict[str, float]:
     """Largest difference by method, of maps scaled to a largest magnitude of one.
 
@@ -175,12 +180,8 @@ def compare_small(repeats: int) -> None:
     print("\n5 stages x 5 methods x 20 images, small network     wall s    CPU s")
     for name, (wall, cpu) in {"floor": least, "cascade": ours, "rebuilt": theirs}.items():
         print(f"  {name:<48}{wall:8.3f} {cpu:8.3f}")
-    print(
-        f"  rebuilt / cascade (wanted: at least 18)         {theirs[0] / ours[0]:8.1f} {theirs[1] / ours[1]:8.1f}"
-    )
-    print(
-        f"  cascade / floor (wanted: at most 1.5)           {ours[0] / least[0]:8.2f} {ours[1] / least[1]:8.2f}"
-    )
+    print_ratio("rebuilt / cascade (wanted: at least 18)", theirs, ours)
+    print_ratio("cascade / floor (wanted: at most 1.5)", ours, least)
     found = agreement(cascade(classifier, images, METHOD_NAMES, 128), maps)
     print(
         "  largest difference of scaled maps: "
@@ -199,9 +200,7 @@ def compare_mobilenet(repeats: int) -> None:
     print(f"\nMobileNetV2, 224 pixels, {stages} stages x 3 methods x 4 images   wall s    CPU s")
     for name, (wall, cpu) in {"floor": least, "cascade": ours}.items():
         print(f"  {name:<48}{wall:8.1f} {cpu:8.1f}")
-    print(
-        f"  cascade / floor (wanted: at most 1.5)           {ours[0] / least[0]:8.2f} {ours[1] / least[1]:8.2f}"
-    )
+    print_ratio("cascade / floor (wanted: at most 1.5)", ours, least)
 
 
 def whole_audit() -> None:

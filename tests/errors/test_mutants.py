@@ -43,8 +43,8 @@ def by_cloning(classifier, mutant, images):
 @pytest.mark.parametrize("layers", ["all", "conv", ["logits"]])
 def test_every_way_of_running_gives_the_clones_logits(classifier, images, layers):
     chosen = mutable_layers(classifier, layers)
-    drawn = [Recipe("gf", 0.4).draw(chosen, 0, i) for i in range(4)]
-    drawn += [Recipe("nai", 0.4).draw(chosen, 0, i) for i in range(4)]
+    drawn = [Recipe("gf", 0.4).draw(chosen, 0, i) for i in range(2)]
+    drawn += [Recipe("nai", 0.4).draw(chosen, 0, i) for i in range(2)]
     own = classifier.logits(images)
     with restored_weights(classifier) as snapshot:
         runner = MutantRunner(classifier, drawn, snapshot)
@@ -55,7 +55,7 @@ def test_every_way_of_running_gives_the_clones_logits(classifier, images, layers
                 expected = by_cloning(classifier, drawn[index], images)
                 np.testing.assert_allclose(one, expected, atol=2e-5)
                 assert np.abs(one - own).max() > 1e-3
-    assert seen == set(range(8))
+    assert seen == set(range(4))
 
 
 def test_late_dense_layers_are_stacked_over_mutants(images):
@@ -80,7 +80,7 @@ def test_batch_size_and_order_do_not_matter(classifier, images, batch_size):
     whole = votes(classifier, drawn, images, batch_size=40)
     parts = votes(classifier, drawn[::-1], images, batch_size=batch_size)
     np.testing.assert_array_equal(parts.predictions[::-1], whole.predictions)
-    np.testing.assert_allclose(parts.confidence_drop[::-1], whole.confidence_drop, atol=1e-5)
+    np.testing.assert_allclose(parts.doubt[::-1], whole.doubt, atol=1e-5)
     assert 0 < whole.rate.mean() < 1
 
 
@@ -123,13 +123,12 @@ def test_swapping_twins_changes_no_label(images):
     assert label_change_rate(network, images, [others]).max() > 0
 
 
-def test_the_soft_rate_is_the_mean_fall_of_confidence(classifier, images):
-    mutant = Recipe("gf", 0.3).draw(mutable_layers(classifier), 0, 0)
-    before = softmax(classifier.logits(images))
-    after = softmax(by_cloning(classifier, mutant, images))
-    rows, own = np.arange(40), before.argmax(axis=1)
-    found = label_change_rate(classifier, images, [mutant], method="soft")
-    np.testing.assert_allclose(found, before[rows, own] - after[rows, own], atol=1e-5)
+def test_the_soft_rate_is_the_mean_probability_of_other_classes(classifier, images):
+    drawn = [Recipe("gf", 0.3).draw(mutable_layers(classifier), 0, i) for i in range(2)]
+    own = classifier.predict(images)
+    kept = [softmax(by_cloning(classifier, m, images))[np.arange(40), own] for m in drawn]
+    found = label_change_rate(classifier, images, drawn, method="soft")
+    np.testing.assert_allclose(found, 1 - np.mean(kept, axis=0), atol=1e-5)
 
 
 def softmax(logits):

@@ -67,15 +67,15 @@ def test_the_bound_is_where_so_few_errors_become_unlikely(errors, kept):
 
 def test_bounded_risk_holds_on_fresh_data():
     broken = 0
-    for seed in range(200):
+    for seed in range(100):
         random = np.random.default_rng(seed)
-        scores = random.random(1200)
-        wrong = random.random(1200) < 0.3 * scores**2
-        line = threshold(scores[:600], wrong[:600], "risk", 0.05)
+        scores = random.random(3000)
+        wrong = random.random(3000) < 0.3 * scores**2
+        line = threshold(scores, wrong, "risk", 0.05)
         assert line > 0
         true_risk = 0.1 * min(line, 1) ** 2  # mean of 0.3 s^2 over s <= line
         broken += true_risk > 0.05
-    assert broken <= 10
+    assert broken <= 5
 
 
 def test_no_bound_low_enough_keeps_nothing():

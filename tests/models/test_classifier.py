@@ -169,7 +169,7 @@ def test_bad_settings():
         Classifier(linear(), preprocessing="zscore")
 
 
-# --- identity --------------------------------------------------------------------------------------
+# --- identity ------------------------------------------------------------------------------------
 
 
 def test_the_digest_follows_the_content():
@@ -183,6 +183,15 @@ def test_the_digest_follows_the_content():
     changed[0, 0] = np.nextafter(changed[0, 0], 1)
     kernel.assign(changed)
     assert classifier.digest != before
+
+
+def test_the_digest_knows_the_architecture_but_no_names(tmp_path, images):
+    plain, curved = linear(), linear(activation="relu")
+    curved.set_weights(plain.get_weights())
+    assert Classifier(plain).digest != Classifier(curved).digest
+    plain.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert Classifier(again).digest == Classifier(plain).digest
 
 
 def test_the_same_model_keeps_its_wrapper():

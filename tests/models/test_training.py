@@ -10,7 +10,7 @@ import tensorflow as tf
 from kernel_lib.data import ImageSet
 from kernel_lib.models import Classifier, build, train
 from kernel_lib.models.fitting import Fit
-from kernel_lib.models.training import StopRule
+from kernel_lib.models.stopping import StopRule
 
 
 def values(variables: list[keras.Variable]) -> list[np.ndarray]:

@@ -113,7 +113,7 @@ def test_the_model_is_left_as_it_was_when_a_method_breaks(model, image_set, erro
     assert contents(model) == before
 
 
-# --- measurements -----------------------------------------------------------------------------------
+# --- measurements --------------------------------------------------------------------------------
 
 
 def test_step_zero_is_exactly_the_trained_network(result):
@@ -129,7 +129,7 @@ def test_the_edge_detector_never_changes_and_the_random_map_never_stays(result):
 
 def test_values_equal_a_plain_loop_over_images(model, image_set, result):
     """Independent of the audit's code: SciPy, one image at a time, weights set by hand."""
-    chosen = image_set.test.sample(9, 0)
+    chosen = image_set.test.sample(9, 0)  # in another order, which the mean does not mind
     targets = as_classifier(model).predict(chosen.images)
     reference = [
         saliency.explain(model, image[None], int(target), "gradient")[0]
@@ -297,7 +297,12 @@ def test_a_subclassed_network_works_for_what_needs_no_graph(image_set):
     assert [s["label"] for s in result.parameters["steps"]] == ["trained", "head", "conv"]
 
 
-# --- bad input ---------------------------------------------------------------------------------------
+def test_the_shown_images_are_of_different_classes(model, image_set):
+    result = saliency.audit(model, image_set, **(QUICK | {"num_display": 3}))
+    assert sorted(result.arrays["shown_labels"]) == [0, 1, 2]
+
+
+# --- bad input -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

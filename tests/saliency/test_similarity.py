@@ -66,6 +66,11 @@ def test_spearman_ignores_monotone_change(pair):
         ),
         ("repo", lambda x: (x - x.min()) / np.ptp(x), {"gaussian_weights": True, "sigma": 1.5}),
         ("paper", lambda x: x / abs(x).max(), {"win_size": 5}),
+        (
+            "second_moment",
+            lambda x: x / np.sqrt(np.mean(x**2)),
+            {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False},
+        ),
     ],
 )
 def test_ssim_equals_scikit_image(pair, preset, scale, settings):

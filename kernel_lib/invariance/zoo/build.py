@@ -96,6 +96,7 @@ def build(
     mode: str = "clean",
     num_data: int | None = None,
     num_images: int = 500,
+    num_truth: int = 1000,
     group_size: int = 8,
     cuts: Mapping[str, float] | None = None,
     workers: int | str = 0,
@@ -116,7 +117,8 @@ def build(
         rules: how borders are treated.
         mode: "clean" or "paper" measurements.
         num_data: images of the set to use; None takes all.
-        num_images: images for features, and as many for the truth.
+        num_images: images for features.
+        num_truth: images for the truth.
         group_size: networks trained and swept together.
         cuts: of the truth, see `ground_truth`.
         workers: 0 here, a number of local processes, or the address of a Dask scheduler.
@@ -129,12 +131,18 @@ def build(
     check_choice("mode", mode, ("clean", "paper"))
     check_count("group_size", group_size)
     check_count("num_images", num_images, 2)
+    check_count("num_truth", num_truth, 2)
     chosen = as_transform(transform)
     images = {"name": data, "seed": seed, "num_images": num_data}
+    sweeps = {
+        "transform": transform,
+        "rules": asdict(as_rules(rules)),
+        "num_images": num_images,
+        "num_truth": num_truth,
+    }
     groups = grouped(recipes, group_size)
     measured = [
-        _tasks(group, images, transform, as_rules(rules), mode, num_images, dict(cuts or {}))
-        for group in groups
+        _tasks(group, images, sweeps, {"mode": mode, "cuts": dict(cuts or {})}) for group in groups
     ]
     run = run_tasks(measured, folder, workers=workers, progress=progress)
     names = feature_names(chosen.grid.is_symmetric)
@@ -167,25 +175,15 @@ def grouped(recipes: Sequence[ModelRecipe], size: int) -> list[list[ModelRecipe]
 def _tasks(
     group: Sequence[ModelRecipe],
     images: dict[str, Any],
-    transform: str,
-    rules: Rules,
-    mode: str,
-    num_images: int,
-    cuts: dict[str, float],
+    sweeps: dict[str, Any],
+    measured: dict[str, Any],
 ) -> Task:
-    train = Task(
-        "train", f"{_WORK}:train", {"data": images, "models": [r.describe() for r in group]}
-    )
-    swept = {
-        "data": images,
-        "network": group[0].network,
-        "num_models": len(group),
-        "transform": transform,
-        "rules": asdict(rules),
-        "num_images": num_images,
-    }
+    """The measurement of a group, which needs its sweep, which needs its training."""
+    models = [recipe.describe() for recipe in group]
+    train = Task("train", f"{_WORK}:train", {"data": images, "models": models})
+    swept = {"data": images, "network": group[0].network, "num_models": len(group), **sweeps}
     sweep = Task("sweep", f"{_WORK}:sweep", swept, {"weights": train})
-    return Task("measure", f"{_WORK}:measure", {"mode": mode, "cuts": cuts}, {"sweeps": sweep})
+    return Task("measure", f"{_WORK}:measure", measured, {"sweeps": sweep})
 
 
 def _gathered(

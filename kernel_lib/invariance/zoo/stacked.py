@@ -1,8 +1,8 @@
 """Many small networks of one shape as one: weights stacked, convolutions grouped.
 
-A step of a small network costs mostly the calls, not the sums. Stacked along the channels of grouped
-convolutions, eight networks cost hardly more calls than one. Networks that are no plain chain of
-layers, or are large, are run one by one through Keras itself.
+A step of a small network costs mostly the calls, not the sums. Stacked along the channels of
+grouped convolutions, eight networks cost hardly more calls than one. Networks that are no plain
+chain of layers are run one by one through Keras itself.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from kernel_lib.models.classifier import Classifier
+from kernel_lib.network.weights import value_of
 
 _CHAIN = (
     keras.layers.InputLayer,
@@ -159,8 +160,8 @@ class SingleNetwork:
         return self._classifier.model(pixels, training=True)[None]
 
     def values(self) -> list[list[np.ndarray]]:
-        """The values of all its variables, moving statistics too."""
-        return [[np.array(variable) for variable in self._classifier.model.trainable_variables]]
+        """For its one network the values of its trainable variables."""
+        return [[value_of(variable) for variable in self._classifier.model.trainable_variables]]
 
 
 def _to_channels(images: tf.Tensor) -> tf.Tensor:

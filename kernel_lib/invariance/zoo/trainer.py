@@ -17,6 +17,7 @@ from kernel_lib.invariance.zoo.recipes import ModelRecipe
 from kernel_lib.invariance.zoo.stacked import SingleNetwork, StackedNetworks, can_stack
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.models.networks.registry import build
+from kernel_lib.network.weights import value_of
 
 _ADVERSARIAL_STEP = 1 / 64
 
@@ -53,7 +54,7 @@ def train_together(
     for recipe in recipes:
         assign(classifier, initial_weights(classifier, recipe.seed))
         _fit(SingleNetwork, classifier, [recipe], images, progress)
-        found.append([np.array(variable) for variable in classifier.model.variables])
+        found.append([value_of(variable) for variable in classifier.model.variables])
     return found
 
 
@@ -72,7 +73,7 @@ def initial_weights(classifier: Classifier, seed: int) -> list[np.ndarray]:
             initializer = getattr(layer, f"{kind}_initializer", None)
             if initializer is not None:
                 found[variable.path] = _drawn(initializer, variable, [seed, position])
-    return [found.get(v.path, np.array(v)) for v in classifier.model.variables]
+    return [found.get(v.path, value_of(v)) for v in classifier.model.variables]
 
 
 def _drawn(

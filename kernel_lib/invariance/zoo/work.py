@@ -51,7 +51,7 @@ def sweep(recipe: Mapping[str, Any], weights: Arrays) -> Arrays:
     taps = default_taps(classifier.network)
     pool = images.test.sample(recipe["num_images"], 0)
     seen = sweep_weights(classifier, values, pool, recipe["transform"], taps=taps, **settings)
-    pool = images.calibration.sample(recipe["num_images"], 0)
+    pool = images.calibration.sample(recipe["num_truth"], 0)
     judged = sweep_weights(classifier, values, pool, recipe["transform"], taps=[], **settings)
     kept = ["confidence", *(f"{tap}.{s}" for tap in taps for s in ("max", "max_mean"))]
     return {

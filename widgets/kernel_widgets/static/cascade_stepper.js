@@ -525,7 +525,7 @@ function buildPage(app) {
       made.header.node,
       h("div", { class: "kc-control" }, made.strip.node, made.slider.node),
       made.toolbar.node,
-      h("div", { class: "kc-body" }, made.grid.node, made.curves.node),
+      h("div", { class: bodyClass(app.tab) }, made.grid.node, made.curves.node),
       made.film.node,
       made.verdicts.node,
       footer(app.tab),
@@ -974,6 +974,11 @@ function scaleKey(view) {
 }
 
 // ---------------------------------------------------------------- grid
+
+/** Many methods need the whole width: the curves then go under the grid on common screens too. */
+function bodyClass(tab) {
+  return tab.methods.length > 9 ? "kc-body kc-many" : "kc-body";
+}
 
 function gridPart(app) {
   const { tab } = app;

@@ -1,0 +1,338 @@
+"""The check-up: which channels and regions mislead the network, and does a treatment help?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kernel_lib._checks import check_count
+from kernel_lib.data import ImageSet
+from kernel_lib.doctor import causes, report
+from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
+from kernel_lib.doctor.measure import Measured, image_gradients, measure
+from kernel_lib.doctor.owned import mask_owners, masks_or_empty
+from kernel_lib.doctor.report import Blame
+from kernel_lib.doctor.result import DoctorResult
+from kernel_lib.doctor.samples import Samples, find_samples
+from kernel_lib.doctor.treat import Practice, Schedule, Treatment, recipe_for
+from kernel_lib.doctor.verdict import Findings, judge
+from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.network.compiled import fitting_batch_size
+from kernel_lib.report.provenance import provenance
+from kernel_lib.report.uncertainty import bootstrap_means, interval
+
+_BLAMED_SHARE = 0.1  # of the channels, where no number is given
+
+
+def audit(
+    model: Any,
+    images: ImageSet,
+    *,
+    treatment: bool = True,
+    alpha: float | None = None,
+    beta: float | None = None,
+    mode: str = "corrected",
+    tap: str | None = None,
+    target: str | None = None,
+    reading: str | None = None,
+    epochs: int = 5,
+    learning_rate: float = 0.01,
+    num_seeds: int = 3,
+    threshold: str = "minmax:0.2",
+    noise: float = 0.0,
+    min_confidence: float = 0.9,
+    per_class: int = 100,
+    num_blamed: int | None = None,
+    num_images: int = 1000,
+    num_display: int = 8,
+    seed: int = 0,
+    batch_size: int | None = None,
+    progress: bool = True,
+    cache: str | os.PathLike[str] | None = None,
+) -> DoctorResult:
+    """Diagnose a network, check the diagnosis by intervention, treat it, and compare.
+
+    Feng et al., Model Doctor, AAAI 2022. The treatment is held against plain fine-tuning for the
+    same steps on the same images in the same order.
+
+    Args:
+        model: a Keras model or a `Classifier`. It is left exactly as it was.
+        images: an `ImageSet`. Samples and treatment use its training split, blame its calibration
+            split, and all comparisons its test split. With masks, regions can be judged.
+        treatment: whether to treat, or to diagnose only.
+        alpha, beta, mode, tap, target, reading: what is constrained, see `treat`.
+        epochs, learning_rate: of the treatment and of its control.
+        num_seeds: treatments, each with a control.
+        threshold, noise: of the diagnosis, see `diagnose`.
+        min_confidence, per_class: which samples the diagnosis uses, see `find_samples`.
+        num_blamed: how many channels are blamed at most; None is a tenth of them.
+        num_images: most test images, balanced over classes.
+        num_display: images whose saliency is shown.
+        seed: seed of all that is drawn.
+        batch_size: images in memory at once when reading; None fits the image size.
+        progress: show progress bars.
+        cache: folder where treatments are kept after each epoch, and go on from.
+
+    Returns:
+        A `DoctorResult`.
+
+    Raises:
+        ValueError: a network without convolution, a class without a confident right image, or a
+            treatment that could do nothing.
+
+    Example:
+        >>> result = kl.doctor.audit(model, images, num_seeds=3)
+        >>> result.scores["gain_over_control"]
+    """
+    classifier = as_classifier(model)
+    classifier.check_image_set(images)
+    check_count("num_seeds", num_seeds)
+    check_count("num_display", num_display)
+    test = images.test.sample(check_count("num_images", num_images), seed)
+    size = check_count("batch_size", batch_size or fitting_batch_size(images.image_shape))
+    samples = find_samples(
+        classifier, images, min_confidence=min_confidence, num_high=per_class, progress=progress
+    )
+    diagnosis = diagnose(
+        classifier, images, tap=tap, threshold=threshold, noise=noise, samples=samples,
+        seed=seed, batch_size=size, progress=progress,
+    )  # fmt: skip
+    known = images.calibration if len(images.splits["calibration"]) else images.train
+    known = known.sample(num_images, seed)
+    blamed, ablated = _causes(classifier, known, test, diagnosis, num_blamed, seed, size)
+    before = measure(classifier, test, known, size, seed)
+    course = _Course([], [], [], [])
+    if treatment:
+        recipe, notes = recipe_for(
+            classifier, images, diagnosis, alpha=alpha, beta=beta, mode=mode, tap=tap,
+            target=target, reading=reading,
+        )  # fmt: skip
+        schedules = [Schedule(epochs, learning_rate, seed=seed + i) for i in range(num_seeds)]
+        course = _treated(
+            classifier,
+            images,
+            test,
+            known,
+            diagnosis,
+            recipe,
+            schedules,
+            size,
+            seed,
+            cache,
+            progress,
+        )
+        course.notes.extend(notes)
+    return _summed_up(
+        classifier, images, test, samples, diagnosis, blamed, ablated, before, course,
+        num_display=num_display, seed=seed, batch_size=size,
+    )  # fmt: skip
+
+
+@dataclass
+class _Course:
+    """Treated networks and their controls, as measured; the first of each is kept whole."""
+
+    controls: list[Measured]
+    treated: list[Measured]
+    treatments: list[tuple[str, int, Treatment]]
+    notes: list[str]
+
+
+def _causes(
+    classifier: Classifier,
+    known: ImageSet,
+    test: ImageSet,
+    diagnosis: Diagnosis,
+    num_blamed: int | None,
+    seed: int,
+    batch_size: int,
+) -> tuple[Blame, dict[str, Any]]:
+    """Blame channels on held-out images, and see on test images what happens without them."""
+    push, outside, wrong = causes.contributions(classifier, known, diagnosis.tap, batch_size)
+    has_mask = mask_owners(known)
+    count = num_blamed or max(1, round(_BLAMED_SHARE * push.shape[1]))
+    blamed = report.blame(push, outside, wrong, has_mask, check_count("num_blamed", count))
+    fill = causes.channel_means(classifier, known.images, diagnosis.tap, batch_size)
+    found = causes.ablation(
+        classifier, test, diagnosis.tap, blamed.channels, fill, seed=seed, batch_size=batch_size
+    )
+    return blamed, found
+
+
+def _treated(
+    classifier: Classifier,
+    images: ImageSet,
+    test: ImageSet,
+    known: ImageSet,
+    diagnosis: Diagnosis,
+    recipe: Any,
+    schedules: Sequence[Schedule],
+    batch_size: int,
+    seed: int,
+    cache: Any,
+    progress: bool,
+) -> _Course:
+    course = _Course([], [], [], [])
+    kinds = (("control", recipe.control, course.controls), ("treated", recipe, course.treated))
+    for kind, each, measured in kinds:
+        practice = Practice(classifier, images, diagnosis, each)
+        for schedule in schedules:
+            treatment = practice.run(schedule, folder=cache, progress=progress)
+            measured.append(measure(treatment.classifier, test, known, batch_size, seed))
+            course.treatments.append((kind, schedule.seed, treatment))
+            course.notes.extend(treatment.notes)
+    return course
+
+
+def _summed_up(
+    classifier: Classifier,
+    images: ImageSet,
+    test: ImageSet,
+    samples: Samples,
+    diagnosis: Diagnosis,
+    blamed: Blame,
+    ablated: dict[str, Any],
+    before: Measured,
+    course: _Course,
+    *,
+    num_display: int,
+    seed: int,
+    batch_size: int,
+) -> DoctorResult:
+    tables = {
+        "classes": report.classes_table(before, test, diagnosis, samples),
+        "channels": report.channels_table(diagnosis, blamed, seed),
+        "ablation": report.ablation_table(ablated, test.labels),
+    }
+    if course.treated:
+        seeds = [number for kind, number, _ in course.treatments if kind == "treated"]
+        tables["comparison"] = report.comparison_table(
+            before, course.controls, course.treated, test, seed
+        )
+        tables["treatment"] = report.treatment_table(before, course.controls, course.treated, seeds)
+        tables["history"] = _history(course)
+    found = _findings(before, course, tables, blamed, seed)
+    parameters = {
+        "tap": diagnosis.tap,
+        "layers": list(diagnosis.layers),
+        "threshold": diagnosis.threshold,
+        "blame": blamed.reason,
+        "class_names": list(images.class_names),
+        "num_images": len(test),
+        "num_seeds": len(course.treated),
+        "diagnosis": diagnosis.parameters,
+        "notes": list(dict.fromkeys(course.notes)),
+        "shortfalls": list(samples.shortfalls),
+    }
+    if course.treatments:
+        parameters["recipe"] = course.treatments[-1][2].recipe.__dict__
+        parameters["schedule"] = course.treatments[-1][2].schedule.__dict__
+    arrays = _arrays(classifier, test, diagnosis, before, course, num_display, seed, batch_size)
+    origin = provenance(classifier, images, seed)
+    scores = {name: float(value) for name, value in _scores(found, tables).items()}
+    return DoctorResult(scores, tables, arrays, judge(found), parameters, origin)
+
+
+def _findings(
+    before: Measured, course: _Course, tables: dict, blamed: Blame, seed: int
+) -> Findings:
+    ablation = tables["ablation"].set_index("held")
+    gain, accuracies = None, (before.accuracy, np.nan, np.nan)
+    if course.treated:
+        row = tables["comparison"].iloc[0]
+        gain = (float(row.gain), float(row.low), float(row.high))
+        accuracies = (before.accuracy, float(row.control), float(row.treated))
+    return Findings(
+        reliance=_reliance(before, seed),
+        ablation_gain=float(ablation.accuracy["blamed"] - ablation.accuracy["none"]),
+        ablation_p=float(ablation.p_value["blamed"]),
+        gain=gain,
+        accuracies=accuracies,
+        num_seeds=len(course.treated),
+        num_blamed=len(blamed.channels),
+        failed=any("held no finite number" in note for note in course.notes),
+    )
+
+
+def _reliance(measured: Measured, seed: int) -> tuple[float, float, float]:
+    """Background reliance with its interval over images."""
+    if not len(measured.swapped_other):
+        return (np.nan, np.nan, np.nan)
+    difference = measured.swapped_other.astype(float) - measured.swapped_same
+    low, high = interval(bootstrap_means(difference[None], seed=seed))
+    return float(difference.mean()), float(low), float(high)
+
+
+def _scores(found: Findings, tables: dict[str, pd.DataFrame]) -> dict[str, float]:
+    scores = {
+        "accuracy_before": found.accuracies[0],
+        "background_reliance": found.reliance[0],
+        "accuracy_without_blamed": float(found.accuracies[0] + found.ablation_gain),
+    }
+    if found.gain is None:
+        return scores
+    means = tables["treatment"].groupby("network").mean(numeric_only=True)
+    return scores | {
+        "accuracy_control": found.accuracies[1],
+        "accuracy_treated": found.accuracies[2],
+        "gain_over_control": found.gain[0],
+        "gain_low": found.gain[1],
+        "gain_high": found.gain[2],
+        "gradient_outside_before": means.gradient_outside["before"],
+        "gradient_outside_control": means.gradient_outside["control"],
+        "gradient_outside_treated": means.gradient_outside["treated"],
+        "background_reliance_treated": means.background_reliance["treated"],
+    }
+
+
+def _history(course: _Course) -> pd.DataFrame:
+    parts = [
+        treatment.table.assign(network=kind, seed=number)
+        for kind, number, treatment in course.treatments
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _arrays(
+    classifier: Classifier,
+    test: ImageSet,
+    diagnosis: Diagnosis,
+    before: Measured,
+    course: _Course,
+    num_display: int,
+    seed: int,
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    shown = test.sample(min(num_display, len(test)), seed)
+    pictures = np.repeat(shown.images, 3, -1) if shown.image_shape[2] == 1 else shown.images
+    arrays = {
+        "averages": diagnosis.averages[diagnosis.tap],
+        "relies": diagnosis.relies(),
+        "energy": diagnosis.energy,
+        "inputs": np.rint(pictures * 255).astype(np.uint8),
+        "shown_masks": masks_or_empty(shown),
+        "shown_labels": shown.labels,
+        "right_before": before.right,
+        "maps_before": _display(image_gradients(classifier, shown, batch_size)),
+    }
+    for place, name in enumerate(diagnosis.layers):
+        arrays[f"averages_{place}"] = diagnosis.averages[name]
+    for kind, measured in (("control", course.controls), ("treated", course.treated)):
+        if measured:
+            first = next(t for each, _, t in course.treatments if each == kind)
+            slopes = image_gradients(first.classifier, shown, batch_size)
+            arrays[f"maps_{kind}"] = _display(slopes)
+            arrays[f"right_{kind}"] = np.stack([each.right for each in measured])
+    return arrays
+
+
+def _display(slopes: np.ndarray) -> np.ndarray:
+    """Each map at its own scale, cut at its 99th percentile, (n, h, w) uint8."""
+    top = np.quantile(slopes, 0.99, axis=(1, 2), keepdims=True)
+    share = np.clip(slopes / np.where(top > 0, top, 1), 0, 1)
+    return np.rint(share * 255).astype(np.uint8)

@@ -1,0 +1,119 @@
+"""What the numbers allow one to say: can wrong predictions be told, and was the effort worth it?"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kernel_lib.errors.registry import SUBJECTS
+from kernel_lib.report.result import Verdict
+
+LEAST_WRONG = 10  # wrong test predictions, fewer of which settle nothing
+TELLS = 0.7  # AUROC whose interval must lie above this to say that errors can be told
+SMALL = 0.01  # a lead in AUROC that is no lead in practice
+
+
+def verdict(
+    scores: pd.DataFrame, comparison: pd.DataFrame, outcomes: pd.DataFrame, num_wrong: int
+) -> Verdict:
+    """Judge by the published scores against maximum softmax, paired on the same images.
+
+    Args:
+        scores: see `ErrorResult`.
+        comparison: differences from maximum softmax.
+        outcomes: what thresholds from calibration do.
+        num_wrong: wrong predictions among the test images.
+    """
+    tested = comparison[comparison.score.isin(SUBJECTS)]
+    better = tested[(tested.low > 0) & (tested.difference > SMALL)]
+    best = scores.iloc[0]
+    useful = (scores.auroc_low > TELLS).any()
+    sentences = [_comparison_sentence(tested, better)]
+    sentences += _baseline_sentence(scores, best)
+    status = "pass" if len(better) else "warning"
+    if num_wrong < LEAST_WRONG:
+        status = "undetermined"
+        sentences = [f"Only {num_wrong} test predictions are wrong: too few to compare scores."]
+    elif not useful:
+        status = "fail"
+        sentences = ["No score tells wrong predictions from right ones well.", *sentences]
+    return Verdict(
+        status,
+        " ".join(sentences),
+        means=_means(outcomes, best),
+        does_not_mean=(
+            "The same thresholds may fail on other images than these: they rest on calibration "
+            "images of the same kind. A prediction with low suspicion can still be wrong, and "
+            "with one network and one split, small differences between scores are chance."
+        ),
+        next_step=_next_step(status, better, best),
+    )
+
+
+def _comparison_sentence(tested: pd.DataFrame, better: pd.DataFrame) -> str:
+    if not len(tested):
+        return "Neither conductance nor label change rate was measured."
+    if not len(better):
+        top = tested.sort_values("difference", ascending=False).iloc[0]
+        lead = (
+            f"the best of them, {top.title.lower()}, differs by {top.difference:+.3f} AUROC "
+            f"[{top.low:+.3f}, {top.high:+.3f}] {_at_cost(top.times_the_cost)}"
+        )
+        return (
+            "Conductance and label change rate do not find wrong predictions better than the "
+            f"maximum softmax probability; {lead}."
+        )
+    parts = [
+        f"{row.title} beats it by {row.difference:.3f} AUROC [{row.low:+.3f}, {row.high:+.3f}] "
+        f"{_at_cost(row.times_the_cost)}"
+        for row in better.sort_values("difference", ascending=False).itertuples()
+    ]
+    equal = better[better.times_the_cost <= 1.5]
+    at_cost = "" if len(equal) else " None of them beats it at equal cost."
+    return f"Held against the maximum softmax probability: {'; '.join(parts)}.{at_cost}"
+
+
+def _baseline_sentence(scores: pd.DataFrame, best: pd.Series) -> list[str]:
+    if best.under_test or best.score == "msp":
+        return []
+    others = scores[scores.under_test]
+    lead = f" ({best.auroc:.3f} against {others.auroc.max():.3f})" if len(others) else ""
+    return [f"The best score of all is a baseline, {best.title.lower()}{lead}."]
+
+
+def _means(outcomes: pd.DataFrame, best: pd.Series) -> str:
+    row = outcomes[(outcomes.score == best.score) & (outcomes.rule == "equal_recall")].iloc[0]
+    return (
+        f"{best.title} ranks a wrong prediction above a right one {100 * best.auroc:.0f} % of the "
+        f"time. With a threshold from calibration it withholds {100 * (1 - row.coverage):.0f} % of "
+        f"the test images and with them {int(row.wrong_withheld)} of "
+        f"{int(row.wrong_withheld + row.wrong_kept)} errors; accuracy of the rest is "
+        f"{100 * row.accuracy_of_kept:.1f} %, up from {100 * row.accuracy_of_all:.1f} %."
+    )
+
+
+def _next_step(status: str, better: pd.DataFrame, best: pd.Series) -> str:
+    if status == "undetermined":
+        return "Audit more test images, until at least a few dozen predictions are wrong."
+    if status == "fail":
+        return (
+            "Do not withhold predictions by these scores. Train the network further, or on images "
+            "like those it gets wrong, and audit it again."
+        )
+    if status == "warning" and not best.under_test and best.score != "msp":
+        return (
+            f"Rank predictions by {best.title.lower()}, or by the maximum softmax probability "
+            "where one forward pass is all there is, and look at the most suspicious images."
+        )
+    if status == "warning":
+        return (
+            "Rank predictions by the maximum softmax probability: it is free. Keep mutants for "
+            "a second look at single images."
+        )
+    return (
+        f"Rank predictions by {best.title.lower()} if its cost is acceptable; confirm the gain "
+        "with networks trained from other seeds before relying on it."
+    )
+
+
+def _at_cost(factor: float) -> str:
+    return "at the same cost" if factor < 1.05 else f"at {factor:.0f} times the cost"
