@@ -75,3 +75,14 @@ export function moment(text: string): string {
         timeStyle: 'short'
       });
 }
+
+/** What a terminal would show of a log in the end: bars that renew themselves count once. */
+export function lasting(log: string): string {
+  return log
+    .split('\n')
+    .map(line => {
+      const whole = line.replace(/\r+$/, '');
+      return whole.slice(whole.lastIndexOf('\r') + 1);
+    })
+    .join('\n');
+}

@@ -19,6 +19,12 @@ export const checkupIcon = picture(
   '<path d="m11.2 17.2-1.9-1.9 1-1 .9.9 4-4 1 1z"/>'
 );
 
+const invarianceIcon = picture(
+  'invariance',
+  '<path d="M19.5 9A8 8 0 0 0 5 8M4.5 15A8 8 0 0 0 19 16"/><path d="M5 4.500V8h3.500M19 19.500V16h-3.5"/>',
+  '<rect x="9.5" y="9.5" width="5" height="5" rx=".8"/>'
+);
+
 const ICONS: { [template: string]: LabIcon } = {
   saliency_cascade: picture(
     'saliency',
@@ -40,11 +46,8 @@ const ICONS: { [template: string]: LabIcon } = {
     '<path d="M6 3.5v5a4.5 4.5 0 0 0 9 0v-5M10.5 13v2.500a4.5 4.5 0 0 0 9 0V13"/>',
     '<circle cx="19.5" cy="11" r="2.3"/>'
   ),
-  invariance_testing: picture(
-    'invariance',
-    '<path d="M19.5 9A8 8 0 0 0 5 8M4.5 15A8 8 0 0 0 19 16"/><path d="M5 4.500V8h3.500M19 19.500V16h-3.5"/>',
-    '<rect x="9.5" y="9.5" width="5" height="5" rx=".8"/>'
-  ),
+  invariance_testing: invarianceIcon,
+  invariance_zoo: invarianceIcon,
   checkup: checkupIcon
 };
 

@@ -70,6 +70,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       namespace: 'kernel-lib'
     });
     const restoring = new Map<string, { command: string; args: object }>();
+    const titles = new Map<string, string>();
     let count = 0;
 
     const urlOf = async (path: string): Promise<string> =>
@@ -135,7 +136,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
         });
         const page = makePage(content, {
           id: `kernel-lib-form-${(count += 1)}`,
-          title: title ?? template.replace(/_/g, ' '),
+          title: title ?? titles.get(template) ?? template,
           icon: iconOf(template)
         });
         return keep(page, Commands.setUp, args);
@@ -224,6 +225,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       cards?.dispose();
       cards = new DisposableSet();
       list.templates.forEach(({ name, title, description }, index) => {
+        titles.set(name, title);
         const args = { template: name, title, question: description };
         const command = Commands.setUp;
         const added = [

@@ -6,7 +6,7 @@ import { messageOf } from './api';
 import type { Api } from './api';
 import type { Run } from './api_types';
 import { State, Verdict } from './badges';
-import { clock, moment } from './compare';
+import { clock, lasting, moment } from './compare';
 import { isActive, type RunsModel } from './runs_model';
 
 const LOG_EVERY = 1000; // milliseconds
@@ -221,7 +221,7 @@ function Log(props: { api: Api; run: string; live: boolean }): JSX.Element {
   }, [text]);
   return (
     <pre ref={element} className="kl-log" tabIndex={0} aria-label="Log">
-      {text || 'Nothing yet.'}
+      {lasting(text) || 'Nothing yet.'}
     </pre>
   );
 }

@@ -21,6 +21,9 @@ export function makePage<T extends Widget>(
   return page;
 }
 
+// A second box would wait until the first is closed.
+let shown: Dialog<unknown> | null = null;
+
 /** Show a page, wherever this application has room for it. */
 export function showPage(app: JupyterFrontEnd, page: MainAreaWidget): void {
   if (!page.isAttached) {
@@ -30,12 +33,17 @@ export function showPage(app: JupyterFrontEnd, page: MainAreaWidget): void {
     app.shell.activateById(page.id);
     return;
   }
-  const dialog = new Dialog({
+  shown?.reject();
+  const dialog = new Dialog<unknown>({
     title: page.title.label,
     body: page.content,
     buttons: [Dialog.cancelButton({ label: 'Close' })],
     hasClose: true
   });
   dialog.addClass('kl-dialog');
-  void dialog.launch().finally(() => page.dispose());
+  shown = dialog;
+  void dialog.launch().finally(() => {
+    page.dispose();
+    shown = shown === dialog ? null : shown;
+  });
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import {
   clock,
+  lasting,
   moment,
   scoreRows,
   shown,
@@ -62,4 +63,8 @@ it('times are short', () => {
   expect(clock(61.4)).toBe('1:01');
   expect(clock(3725)).toBe('1:02:05');
   expect(moment('not a time')).toBe('not a time');
+});
+
+it('a bar that renews itself counts once', () => {
+  expect(lasting('one\n  0%\r 50%\r100%\r\ntwo\r\n')).toBe('one\n100%\ntwo\n');
 });
