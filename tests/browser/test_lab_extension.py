@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import jupyter_environment, keep_news_away, serving
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from small_notebooks import cell, notebook
 
@@ -424,3 +424,29 @@ def test_a_run_outlives_the_server_and_one_that_is_killed_has_died(
     expect(item).to_have_attribute("aria-label", "Slow, died", timeout=20_000)
     expect(item).to_contain_text("in the step Wait")
     home.screenshot(path=screenshots / "extension_died.png")
+
+
+def test_notebook_7_shows_them_in_a_box(browser: Browser, lab: Lab, screenshots: Path) -> None:
+    pytest.importorskip("notebook")
+    arguments = [
+        "notebook",
+        f"--ServerApp.root_dir={lab.folder}",
+        f"--IdentityProvider.token={TOKEN}",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
+        "--allow-root",
+    ]
+    log = lab.home / "notebook.txt"
+    with serving(arguments, lab.environment, log, f"api?token={TOKEN}") as url:
+        # Notebook complains of settings of its own, so the page that listens is not taken.
+        page = browser.new_page()
+        page.goto(f"{url}/tree?token={TOKEN}")
+        page.locator(".jp-DirListing").wait_for(timeout=60_000)
+        page.evaluate("async () => { await jupyterapp.commands.execute('kernel-lib:gallery'); }")
+        box = page.get_by_role("dialog")
+        chosen = box.get_by_role("listitem", name="Quick question")
+        chosen.get_by_role("button", name="Set up").click()
+        opened = page.get_by_role("form", name="Quick question")
+        expect(opened.get_by_label("Seed")).to_have_value("0")
+        expect(box).to_have_count(1)
+        page.screenshot(path=screenshots / "extension_notebook.png")
+        page.context.close()

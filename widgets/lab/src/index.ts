@@ -127,7 +127,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
           template,
           folder: withoutDrive(cwd),
           preset: preset || null,
-          manager,
+          // Without a Launcher (Notebook 7) the form is in a box, and a dialog would wait for it.
+          manager: launcher ? manager : null,
           onOpened: openFile,
           onStarted: () => {
             void model.refresh();
