@@ -12,6 +12,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 PRESET ?= demo
+WORKERS ?= 2
 OUTPUTS ?= outputs/$(PRESET)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -78,7 +79,8 @@ lint-lab: $(READY)
 
 unit: $(READY)
 	$(SAY) "Tests"
-	$(BIN)/pytest --ignore=tests/browser --ignore=tests/benchmarks $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations 10 \
+	    --ignore=tests/browser --ignore=tests/benchmarks $(PYTEST_ARGS)
 
 # A second run of its own: Playwright and the Jupyter test plugin each want the event loop.
 browser-tests: browser $(READY)

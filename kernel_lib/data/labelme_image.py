@@ -85,7 +85,7 @@ def decoded_mask(data: Any, name: str) -> np.ndarray:
             pixels = np.asarray(picture)
         except Exception as error:  # decoders raise nearly anything over damaged data
             raise ValueError(f"{name}: the mask cannot be unpacked: {error}.") from error
-    return pixels.reshape(*pixels.shape[:2], -1).any(axis=-1)
+    return np.asarray(pixels.reshape(*pixels.shape[:2], -1).any(axis=-1))
 
 
 def _opened(source: Any, name: str) -> Image.Image:

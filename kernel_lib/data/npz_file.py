@@ -37,6 +37,7 @@ def load_npz(
     tasks: Sequence[str] | None = None,
     primary: str | None = None,
     class_names: Sequence[str] = (),
+    task_class_names: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
 ) -> ImageSet:
     """Read images and labels from a NumPy .npz file.
@@ -47,6 +48,8 @@ def load_npz(
         tasks: names of the label columns, where there are several.
         primary: the task whose classes become `labels`; the first when left out.
         class_names: names of the classes of `labels`.
+        task_class_names: names of the classes of each task, which also say how many there are; a
+            label that is NaN or -1 is missing.
         seed: seed of the splits that are drawn.
 
     Raises:
@@ -62,7 +65,8 @@ def load_npz(
         parts["test"] = _parts(_read(Path(test)), test)["train"]
     images, labels, published = _joined(parts)
     columns = _columns(labels, tasks)
-    schema = TASKS if tuple(columns) == tuple(TASKS) else {}
+    schema = dict(TASKS) if tuple(columns) == tuple(TASKS) else {}
+    schema |= {task: tuple(names) for task, names in (task_class_names or {}).items()}
     if columns:
         primary = check_choice("primary", primary or next(iter(columns)), columns)
         labels, class_names = columns[primary], class_names or schema.get(primary, ())
@@ -141,6 +145,7 @@ def _columns(labels: np.ndarray, tasks: Sequence[str] | None) -> dict[str, np.nd
             raise ValueError("`tasks` names label columns, but the labels are a single column.")
         return {}
     num_columns = labels.shape[1]
+    labels = _missing_as_minus_one(labels)
     one_hot = np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()
     if tasks is None and num_columns == len(TASKS) and not one_hot:
         tasks = tuple(TASKS)
@@ -152,3 +157,11 @@ def _columns(labels: np.ndarray, tasks: Sequence[str] | None) -> dict[str, np.nd
     if len(tasks) != num_columns:
         raise ValueError(f"`tasks` names {len(tasks)} tasks, but there are {num_columns} columns.")
     return dict(zip(tasks, labels.T, strict=True))
+
+
+def _missing_as_minus_one(labels: np.ndarray) -> np.ndarray:
+    """Return label columns as whole numbers, -1 where they were NaN."""
+    if labels.dtype.kind != "f":
+        return labels
+    filled = np.where(np.isnan(labels), -1, labels)
+    return filled.astype(np.int64) if (filled == np.round(filled)).all() else labels

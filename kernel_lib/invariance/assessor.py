@@ -147,7 +147,8 @@ class Assessor:
     def check_setting(self, setting: Mapping[str, Any]) -> None:
         """Refuse a sweep that was made in another way than those of the training."""
         for name in ("transform", "values", "resampling"):
-            known, received = self.setting.get(name), setting[name]
+            known: Any = self.setting.get(name)
+            received: Any = setting[name]
             same = np.allclose(known, received) if _same_length(known, received) else False
             if not (same or known == received):
                 raise ValueError(_foreign(name, received, known))

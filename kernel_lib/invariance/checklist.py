@@ -141,7 +141,7 @@ def _failures(signals: Signals, chosen: np.ndarray) -> dict[str, np.ndarray]:
     if signals.labels is None:
         return found
     right = signals.right[:, chosen]
-    broken = ~right.all(axis=0)[right[h]]
+    broken = np.logical_not(right.all(axis=0))[right[h]]
     return {"minimum functionality": broken.astype(float)} | found
 
 

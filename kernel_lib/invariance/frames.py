@@ -27,13 +27,11 @@ def frames(result: InvarianceResult) -> dict[str, Any]:
     given, arrays, curve = result.parameters, result.arrays, result.tables["curve"]
     names = given["class_names"]
     order = np.argsort(-arrays["probabilities"], axis=-1, kind="stable")[..., :_MOST_CLASSES]
-    matrices = [
-        {"name": name, "title": signal_title(name, given["taps"]), "matrix": result.matrix(name)}
-        for name in main_signals(given["taps"])
-        if name in given["signals"]
-    ]
-    flips = {"name": "flips", "title": "Changed classes", "matrix": arrays["flip_matrix"]}
-    matrices.insert(1, flips)
+    names_shown = [name for name in main_signals(given["taps"]) if name in given["signals"]]
+    matrices = [{"name": name, "title": signal_title(name, given["taps"])} for name in names_shown]
+    values = [result.matrix(name) for name in names_shown]
+    matrices.insert(1, {"name": "flips", "title": "Changed classes"})
+    values.insert(1, arrays["flip_matrix"])
     return {
         "schema": 1,
         "title": given["title"],
@@ -47,8 +45,8 @@ def frames(result: InvarianceResult) -> dict[str, Any]:
         "pictures": arrays["pictures"],
         "top_classes": order.astype(np.uint16),
         "top_shares": np.take_along_axis(arrays["probabilities"], order, -1).astype(np.float32),
-        "matrices": [{"name": one["name"], "title": one["title"]} for one in matrices],
-        "values": np.stack([one["matrix"] for one in matrices]).astype(np.float32),
+        "matrices": matrices,
+        "values": np.stack(values).astype(np.float32),
         "curves": _curves(result),
         "verdict": {
             "status": result.verdict.status,

@@ -168,7 +168,7 @@ def _gradients(
     means = [found[f"grad_{name}_mean"] for name in "vhd"]
     # A spread of rounding errors alone is none.
     spreads = [np.where(spread > 1e-12 * np.abs(scale), spread, 0.0) for spread in spreads]
-    found["grad_overall"] = sum(map(_ratio, means, spreads)) / 3
+    found["grad_overall"] = np.add.reduce(list(map(_ratio, means, spreads))) / 3
     found["degenerate"] = (scale == 0) | np.any([spread == 0 for spread in spreads], axis=0)
     return found
 

@@ -116,7 +116,7 @@ def summarize(
         tables["classes"] = _class_table(measured.signals, arguments["class_names"])
         tables["truth"] = pd.DataFrame([measured.truth.describe()])
     labels = measured.signals.labels
-    arrays = {
+    arrays: dict[str, Any] = {
         "matrices": matrices,
         "flip_matrix": flip_matrix(measured.signals.predictions),
         "signals": measured.signals.values,
@@ -245,11 +245,11 @@ def wilson(successes: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _class_table(signals: Signals, class_names: list[str]) -> pd.DataFrame:
-    h = signals.grid.identity_index
+    h, labels = signals.grid.identity_index, np.asarray(signals.labels)
     changed = np.delete(signals.predictions != signals.predictions[h], h, axis=0)
     rows = []
-    for label in np.unique(signals.labels):
-        chosen = signals.labels == label
+    for label in np.unique(labels):
+        chosen = labels == label
         accuracy = signals.right[:, chosen].mean(axis=1)
         rows.append(
             {

@@ -161,7 +161,7 @@ class _Job:
         values = found.values
         lost = ~np.isfinite(values).all(axis=(1, 2))
         if lost.any():
-            names = ", ".join(name for name, bad in zip(self.names, lost, strict=True) if bad)
+            names = ", ".join(self.names[index] for index in np.flatnonzero(lost))
             raise ValueError(
                 f"The network {self.classifier.name!r} gives NaN or infinite values at some steps "
                 f"of {self.stepper.transform.name!r}, in: {names}. Its weights or its "
@@ -200,7 +200,7 @@ class _Found:
 
     def note_plateaus(self, steps: list[tuple[int, np.ndarray]]) -> None:
         moved = dict(steps)
-        for step in np.flatnonzero(self.same):
+        for step in np.flatnonzero(self.same).tolist():
             self.same[step] = np.array_equal(moved[step], moved[step + 1])
 
 

@@ -77,8 +77,8 @@ class Transform:
     name: str
     title: str
     grid: Grid
-    matrix: Callable[[float], np.ndarray] | None = None
-    function: PixelFunction | None = None
+    matrix: Any = None
+    function: Any = None
 
     @property
     def is_geometric(self) -> bool:

@@ -162,7 +162,7 @@ def compiled_steps(
             num_right += tf.reduce_sum(tf.cast(right, tf.int32))
         return loss_sum, num_right
 
-    return steps
+    return steps.get_concrete_function()
 
 
 def _values(variables: Iterable[keras.Variable | tf.Variable]) -> list[np.ndarray]:

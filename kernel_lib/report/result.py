@@ -215,14 +215,20 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 
 def _result_classes(audit: str) -> list[type[AuditResult]]:
-    """The subclass for `audit`, found by the folder convention kernel_lib/<audit>/result.py."""
+    """The subclass for `audit`, found where the folders say it must be.
+
+    "errors" lies in kernel_lib/errors/result.py, "invariance_zoo" in
+    kernel_lib/invariance/zoo/result.py.
+    """
     if not audit.isidentifier():
         return []
-    try:
-        importlib.import_module(f"kernel_lib.{audit}.result")
-    except ModuleNotFoundError:
-        return []
-    return [known for known in AuditResult.__subclasses__() if known.audit == audit]
+    for place in (audit, audit.replace("_", ".", 1)):
+        try:
+            importlib.import_module(f"kernel_lib.{place}.result")
+        except ModuleNotFoundError:
+            continue
+        return [known for known in AuditResult.__subclasses__() if known.audit == audit]
+    return []
 
 
 def _plain(value: Any) -> Any:

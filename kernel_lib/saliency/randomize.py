@@ -34,6 +34,7 @@ from kernel_lib._checks import check_choice, check_number
 from kernel_lib._random import random_stream
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.grouping import Block, blocks, is_normalization
+from kernel_lib.network.initial import first_value
 from kernel_lib.network.observe import listen
 from kernel_lib.network.weights import value_of
 
@@ -171,7 +172,7 @@ def _new_value(
     operator: str, layer: keras.Layer, variable: keras.Variable, stream: np.random.Generator
 ) -> np.ndarray:
     draw: dict[str, Callable[[], np.ndarray]] = {
-        "native": lambda: _initial_value(layer, variable, stream),
+        "native": lambda: first_value(layer, variable, stream),
         "truncated_normal": lambda: _truncated_normal(variable.shape, stream),
         "uniform": lambda: _uniform(variable.shape, stream),
         "matched": lambda: _matched(value_of(variable), stream),
@@ -181,29 +182,6 @@ def _new_value(
     keeps_own = operator in ("truncated_normal", "uniform") and not is_kernel
     value = draw["native" if keeps_own else operator]()
     return np.asarray(value).astype(variable.dtype)
-
-
-def _initial_value(
-    layer: keras.Layer, variable: keras.Variable, stream: np.random.Generator
-) -> np.ndarray:
-    """What the variable's own initialiser would give, with a seed from `stream`."""
-    initializer = _initializer(layer, variable)
-    settings = initializer.get_config()
-    if "seed" in settings:
-        settings["seed"] = int(stream.integers(2**31 - 1))
-        initializer = type(initializer).from_config(settings)
-    return np.asarray(initializer(tuple(variable.shape), dtype=variable.dtype))
-
-
-def _initializer(layer: keras.Layer, variable: keras.Variable) -> keras.initializers.Initializer:
-    name = variable.name
-    candidates = (f"{name}_initializer", f"{name.removesuffix('_kernel')}_initializer")
-    for candidate in candidates:
-        if isinstance(getattr(layer, candidate, None), keras.initializers.Initializer):
-            return getattr(layer, candidate)
-    # A custom layer that keeps no initialiser: Keras's defaults for a kernel and for a vector.
-    is_kernel = len(variable.shape) > 1
-    return keras.initializers.GlorotUniform() if is_kernel else keras.initializers.Zeros()
 
 
 def _truncated_normal(shape: Sequence[int], stream: np.random.Generator) -> np.ndarray:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from kernel_lib._random import random_stream
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.grouping import blocks
+from kernel_lib.network.initial import first_value
 from kernel_lib.network.weights import restored_weights
 from kernel_lib.trust.extraction import features
 
@@ -46,10 +46,8 @@ def initialize(classifier: Classifier, seed: int) -> None:
     for block in blocks(classifier, "layers"):
         for layer, variables in block.layers:
             for variable in variables:
-                initializer = _initializer(layer, variable)
-                if initializer is not None:
-                    stream = random_stream([seed, 0x1417, places[id(variable)]])
-                    variable.assign(_drawn(initializer, variable, stream))
+                stream = random_stream([seed, 0x1417, places[id(variable)]])
+                variable.assign(first_value(layer, variable, stream))
 
 
 def pixel_features(images: np.ndarray, side: int = PIXELS_SIDE) -> np.ndarray:
@@ -74,27 +72,3 @@ def _averaged(images: np.ndarray, axis: int, side: int) -> np.ndarray:
     shape = [1] * images.ndim
     shape[axis] = side
     return sums / np.diff(edges).astype(np.float32).reshape(shape)
-
-
-def _initializer(layer: keras.Layer, variable: keras.Variable) -> Any:
-    """The layer's own, Keras's default for a weight of a custom layer, None for what is no weight.
-
-    Statistics of the data that a layer keeps (as `Normalization` does) are not drawn but measured,
-    and stay.
-    """
-    name = variable.name
-    for candidate in (f"{name}_initializer", f"{name.removesuffix('_kernel')}_initializer"):
-        if isinstance(getattr(layer, candidate, None), keras.initializers.Initializer):
-            return getattr(layer, candidate)
-    if not variable.trainable:
-        return None
-    is_kernel = len(variable.shape) > 1
-    return keras.initializers.GlorotUniform() if is_kernel else keras.initializers.Zeros()
-
-
-def _drawn(initializer: Any, variable: keras.Variable, stream: np.random.Generator) -> np.ndarray:
-    settings = initializer.get_config()
-    if "seed" in settings:
-        settings["seed"] = int(stream.integers(2**31 - 1))
-        initializer = type(initializer).from_config(settings)
-    return np.asarray(initializer(tuple(variable.shape), dtype=variable.dtype))

@@ -164,3 +164,18 @@ def test_contradictory_options_are_refused(tmp_path: Path) -> None:
         load(saved(tmp_path / "b.npz", **split), test=tmp_path / "a.npz")
     with pytest.raises(FileNotFoundError, match="There is no file"):
         load("npz:nowhere.npz")
+
+
+def test_label_columns_may_have_gaps_and_declared_classes(tmp_path):
+    path = tmp_path / "two_tasks.npz"
+    labels = np.array([[0, 1], [1, np.nan], [0, 0], [1, 1]] * 5)
+    np.savez(path, images=np.zeros((20, 4, 4, 1), np.uint8) + 7, labels=labels)
+    images = load(
+        f"npz:{path}",
+        tasks=("shape", "mood"),
+        class_names=("round", "square"),
+        task_class_names={"mood": ("calm", "sad", "glad")},
+    )
+    assert images.tasks["mood"][:4].tolist() == [1, -1, 0, 1]
+    assert images.task_class_names["mood"] == ("calm", "sad", "glad")
+    assert images.labels[:4].tolist() == [0, 1, 0, 1]

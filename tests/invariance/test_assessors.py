@@ -55,10 +55,10 @@ def swept(scale: float = 0.01, values=None, transform="rotation") -> Signals:
 
 
 def test_all_algorithms_tell_what_can_be_told():
-    scores = zoo.judge(made_up(), repeats=1, progress=False).set_index("algorithm")
+    scores = zoo.judge(made_up(), repeats=1, num_folds=3, progress=False).set_index("algorithm")
     for name in zoo.ALGORITHMS:
         assert scores.accuracy[name] > (0.9 if name == "linear_regression" else 0.97), name
-    assert scores.accuracy["majority"] == 0.5
+    assert scores.accuracy["majority"] <= 0.55
 
 
 def test_shuffled_labels_give_no_better_than_chance():
@@ -67,7 +67,7 @@ def test_shuffled_labels_give_no_better_than_chance():
     order = np.random.default_rng(1).permutation(40)
     models = random.models.assign(verdict=random.models.verdict.to_numpy()[order])
     shuffled = Zoo(models, random.features, NAMES, SETTING, random.run)
-    scores = zoo.judge(shuffled, algorithms=["logistic", "random_forest"], repeats=2,
+    scores = zoo.judge(shuffled, algorithms=["logistic", "random_forest"], repeats=1,
                        progress=False).set_index("algorithm")  # fmt: skip
     assert scores.accuracy["logistic"] < 0.72
     assert scores.accuracy["random_forest"] < 0.72
@@ -94,7 +94,7 @@ def test_the_three_fold_protocol_tests_each_regular_network_once():
 
 
 def test_importance_finds_the_matrix_that_matters_and_no_other():
-    table = zoo.importance(made_up(strength=3.0), repeats=5).set_index("group")
+    table = zoo.importance(made_up(strength=3.0), repeats=3).set_index("group")
     assert table.index[0] == "confidence"
     assert table.loss["confidence"] > 0.2
     for name in ("first.max", "second.max_mean"):

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 import traitlets
-
 from invariance_frames import make_frames
+
 from kernel_widgets import InvarianceExplorer
 from kernel_widgets.invariance_explorer import VIRIDIS, check_frames, fitted, packed
 

@@ -47,7 +47,7 @@ def sweep(recipe: Mapping[str, Any], weights: Arrays) -> Arrays:
     images = _images(recipe["data"])
     classifier = template(recipe["network"], images.image_shape, images.num_classes)
     values = [_listed(weights, k) for k in range(recipe["num_models"])]
-    settings = {"rules": Rules(**recipe["rules"]), "progress": False}
+    settings: dict[str, Any] = {"rules": Rules(**recipe["rules"]), "progress": False}
     taps = default_taps(classifier.network)
     pool = images.test.sample(recipe["num_images"], 0)
     seen = sweep_weights(classifier, values, pool, recipe["transform"], taps=taps, **settings)
@@ -57,10 +57,10 @@ def sweep(recipe: Mapping[str, Any], weights: Arrays) -> Arrays:
     return {
         "signals": np.stack([[one.signal(name) for name in kept] for one in seen]),
         "predictions": np.stack([one.predictions for one in judged]).astype(np.int16),
-        "labels": judged[0].labels,
-        "plateau": seen[0].plateau,
+        "labels": np.asarray(judged[0].labels),
+        "plateau": np.asarray(seen[0].plateau),
         "names": np.array(kept),
-        "resampling": np.array(seen[0].settings["resampling"]),
+        "resampling": np.array((seen[0].settings or {})["resampling"]),
         "values": np.array(seen[0].grid.values),
         "identity": np.array(seen[0].grid.identity),
         "num_classes": np.array(images.num_classes),
