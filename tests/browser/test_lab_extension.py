@@ -141,7 +141,7 @@ def test_the_gallery_shows_what_each_needs_and_what_is_broken(
     home: Page, screenshots: Path
 ) -> None:
     card(home, "All check-ups").click()
-    saliency = home.get_by_role("listitem", name="Saliency sanity checks")
+    saliency = home.get_by_role("listitem", name="Saliency sanity checks", exact=True)
     saliency.get_by_text("21 parameters").click()
     expect(saliency).to_contain_text("explanation methods; empty takes all that fit the network")
     expect(home.get_by_role("region", name="Templates that cannot be read")).to_contain_text(
@@ -300,7 +300,9 @@ def test_a_failing_cell_is_shown_and_a_run_is_cancelled(home: Page, screenshots:
     home.screenshot(path=screenshots / "extension_failed.png")
 
     home.get_by_role("button", name="All check-ups").click()
-    home.get_by_role("listitem", name="Slow").get_by_role("button", name="Set up").click()
+    home.get_by_role("listitem", name="Slow", exact=True).get_by_role(
+        "button", name="Set up"
+    ).click()
     start = home.get_by_role("form", name="Slow").get_by_role(
         "button", name="Run in the background"
     )
@@ -358,7 +360,7 @@ def test_the_dark_theme(home: Page, screenshots: Path) -> None:
         assert contrast(each) >= 4.5, each
     assert contrast(opened.locator(".kl-help").nth(1)) >= 4.5
     home.evaluate("async () => { await jupyterapp.commands.execute('kernel-lib:gallery'); }")
-    expect(home.get_by_role("listitem", name="Slow")).to_be_visible()
+    expect(home.get_by_role("listitem", name="Slow", exact=True)).to_be_visible()
     home.evaluate("async () => { await jupyterapp.commands.execute('kernel-lib:show-runs'); }")
     home.wait_for_timeout(500)
     home.screenshot(path=screenshots / "extension_dark_gallery.png")
@@ -443,7 +445,7 @@ def test_notebook_7_shows_them_in_a_box(browser: Browser, lab: Lab, screenshots:
         page.locator(".jp-DirListing").wait_for(timeout=60_000)
         page.evaluate("async () => { await jupyterapp.commands.execute('kernel-lib:gallery'); }")
         box = page.get_by_role("dialog")
-        chosen = box.get_by_role("listitem", name="Quick question")
+        chosen = box.get_by_role("listitem", name="Quick question", exact=True)
         chosen.get_by_role("button", name="Set up").click()
         opened = page.get_by_role("form", name="Quick question")
         expect(opened.get_by_label("Seed")).to_have_value("0")
