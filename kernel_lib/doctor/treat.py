@@ -19,7 +19,6 @@ from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib._progress import progress as progress_bar
 from kernel_lib.data import ImageSet
 from kernel_lib.data.labelme_draw import area_average
-from kernel_lib.doctor.copying import copied
 from kernel_lib.doctor.course import Batches, Course
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
 from kernel_lib.doctor.keeping import Keeper, StopAtNaN, Validation
@@ -28,6 +27,7 @@ from kernel_lib.doctor.places import check_tap, map_size
 from kernel_lib.doctor.recipe import MODES, Recipe
 from kernel_lib.doctor.survey import is_flat, survey
 from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.models.copying import copied
 from kernel_lib.tasks import digest
 
 if TYPE_CHECKING:

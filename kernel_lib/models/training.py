@@ -15,8 +15,9 @@ from kernel_lib._checks import check_count, check_number
 from kernel_lib._progress import progress as progress_bar
 from kernel_lib.data import ImageSet
 from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.models.copying import copied
 from kernel_lib.models.fitting import Augment, Fit
-from kernel_lib.models.networks.registry import build, seeded
+from kernel_lib.models.networks.registry import build
 from kernel_lib.models.stopping import StopRule
 from kernel_lib.tasks import digest, read_arrays, write_arrays
 
@@ -161,7 +162,13 @@ def _new_classifier(
         classifier = build(network, images.image_shape, images.num_classes, seed=seed)
         classifier.class_names = images.class_names
     else:
-        classifier = _copy(as_classifier(network), seed)
+        classifier = as_classifier(network)
+        if classifier.network.output is not None:
+            raise ValueError(
+                f"Training takes a network with one output. {classifier.name!r} has several: make "
+                "a keras.Model of the one to train."
+            )
+        classifier = copied(classifier, seed)
     classifier.check_images(images.images[:1])
     if not classifier.model.trainable_variables:
         raise ValueError(f"All weights of {classifier.name!r} are frozen: nothing can be trained.")
@@ -171,34 +178,6 @@ def _new_classifier(
             f"Received: labels up to {images.labels.max()} in {images!r}."
         )
     return classifier
-
-
-def _copy(classifier: Classifier, seed: int) -> Classifier:
-    if classifier.network.output is not None:
-        raise ValueError(
-            f"Training takes a network with one output. {classifier.name!r} has several: make a "
-            "keras.Model of the one to train."
-        )
-    model = classifier.model
-    try:
-        with seeded(seed):
-            copy = keras.models.clone_model(model)
-        if not copy.built:
-            copy.build_from_config(model.get_build_config())
-        copy.set_weights(model.get_weights())
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"The model {classifier.name!r} cannot be copied, and training never changes the model "
-            "it is given. Use a Functional or Sequential model, or give its class a get_config() "
-            "and a from_config()."
-        ) from error
-    return Classifier(
-        copy,
-        preprocessing=classifier.preprocessing,
-        head=classifier.head,
-        class_names=classifier.class_names,
-        name=classifier.name,
-    )
 
 
 def _network_recipe(network: Any, classifier: Classifier) -> list[Any]:

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 from kernel_lib.doctor import diagnose, treat
-from kernel_lib.doctor.copying import copied
 from kernel_lib.doctor.course import Batches, Course
 from kernel_lib.doctor.diagnosis import Diagnosis
 from kernel_lib.doctor.recipe import Recipe
 from kernel_lib.doctor.treat import Practice, Schedule, backgrounds
+from kernel_lib.models.copying import copied
 from kernel_lib.network.weights import value_of
 
 from .conftest import CHANNELS, CLASSES, pooled_network, two_layer_network

@@ -317,5 +317,5 @@ def test_a_model_that_cannot_be_copied_is_refused(few_digits: ImageSet) -> None:
 
     model = NoConfig(10)
     model(few_digits.images[:1])
-    with pytest.raises(ValueError, match="cannot be copied, and training never changes"):
+    with pytest.raises(ValueError, match="cannot be copied, and the model that is passed in"):
         train(model, few_digits)

@@ -27,8 +27,8 @@ def copied(classifier: Classifier, seed: int = 0) -> Classifier:
         copy.set_weights(model.get_weights())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
-            f"The model {classifier.name!r} cannot be copied, and a treatment never changes the "
-            "model it is given. Use a Functional or Sequential model, or give its class a "
+            f"The model {classifier.name!r} cannot be copied, and the model that is passed in "
+            "never changes. Use a Functional or Sequential model, or give its class a "
             "get_config() and a from_config()."
         ) from error
     return Classifier(
