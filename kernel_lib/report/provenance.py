@@ -18,16 +18,22 @@ def provenance(classifier: Any, images: Any, seed: int) -> dict[str, Any]:
         images: the `ImageSet` that was used.
         seed: the audit's seed.
     """
-    return {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **_versions()},
-        "seed": seed,
+    return surroundings(seed) | {
         "model": {
             "name": classifier.name,
             "digest": classifier.digest,
             "parameters": classifier.num_parameters,
         },
         "data": {"name": images.name, "digest": images.digest, "num_images": len(images)},
+    }
+
+
+def surroundings(seed: int) -> dict[str, Any]:
+    """When, with which versions and with which seed: what every run has."""
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "seed": seed,
     }
 
 

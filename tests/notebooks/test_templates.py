@@ -34,8 +34,7 @@ def test_the_template_runs_at_preset_ci(name, tmp_path):
     assert done.status == "completed", done.error
     content = read_result(tmp_path)
     assert content["verdict"]["headline"]
-    # A zoo has many models, each with a recipe of its own; all others have one.
-    assert content["provenance"].get("model", {}).get("digest") or name == "invariance_zoo"
+    assert content["provenance"]["model"]["digest"]
     assert all((tmp_path / "figures" / f"{figure}.png").is_file() for figure in content["figures"])
     notebook = nbformat.read(tmp_path / f"{name}.ipynb", 4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

@@ -10,10 +10,12 @@ import pandas as pd
 
 from kernel_lib.invariance.zoo.build import Zoo
 from kernel_lib.invariance.zoo.judging import YARDSTICKS
+from kernel_lib.report.provenance import surroundings
 from kernel_lib.report.result import AuditResult, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from kernel_lib.tasks import digest
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,12 @@ def summarize(
     }
     parameters = {"setting": zoo.setting, "features": list(zoo.names), "seed": seed}
     verdict = _verdict(str(best.algorithm).replace("_", " "), best, float(yardstick))
-    return ZooResult(scores, tables, {"features": np.array(zoo.features)}, verdict, parameters)
+    features = np.array(zoo.features)
+    content = digest([zoo.models.to_csv(index=False), features])
+    origin = surroundings(seed) | {
+        "model": {"name": f"{len(zoo.models)} networks", "digest": content}
+    }
+    return ZooResult(scores, tables, {"features": features}, verdict, parameters, origin)
 
 
 def _verdict(name: str, best: pd.Series, yardstick: float) -> Verdict:
