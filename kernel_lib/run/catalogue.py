@@ -97,7 +97,7 @@ def read_template(path: Path) -> Template:
     Raises:
         ValueError: If the file is missing, is not a notebook, or has no readable parameters.
     """
-    notebook = _read_notebook(path)
+    notebook = read_notebook(path)
     try:
         told = notebook["metadata"].get("kernel_lib", {})
         title, description = title_and_description(notebook)
@@ -171,7 +171,12 @@ def preset_folder(path: Path) -> Path:
     return path.parent / "presets" / path.stem
 
 
-def _read_notebook(path: Path) -> dict[str, Any]:
+def read_notebook(path: Path) -> dict[str, Any]:
+    """Return the notebook in the file `path` as JSON gives it.
+
+    Raises:
+        ValueError: If the file is missing or is not a notebook of format 4.
+    """
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

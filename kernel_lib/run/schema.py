@@ -38,7 +38,7 @@ def read(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
     Raises:
         ValueError: If no cell is tagged `parameters`, or that cell is not Python.
     """
-    source = _without_magics(_parameters_cell(notebook))
+    source = without_magics(parameters_cell(notebook))
     extras = notebook.get("metadata", {}).get("kernel_lib", {}).get("parameters", {})
     try:
         tree = ast.parse(source)
@@ -47,7 +47,7 @@ def read(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
         raise ValueError(f"The cell tagged 'parameters' is not Python: {problem}.") from None
     comments = _comments(source)
     found = {}
-    for statement, name, value in _assignments(tree):
+    for statement, name, value in assignments(tree):
         parameter = _parameter(source, statement, name, value)
         comment = comments.get(statement.end_lineno) or comments.get(statement.lineno, "")
         found[name] = replace(parameter, **{"help": comment, **_extras(extras.get(name, {}))})
@@ -95,7 +95,12 @@ def to_json_schema(parameters: Iterable[Parameter]) -> dict[str, Any]:
     }
 
 
-def _parameters_cell(notebook: Mapping[str, Any]) -> str:
+def parameters_cell(notebook: Mapping[str, Any]) -> str:
+    """Return the source of the cell tagged `parameters`.
+
+    Raises:
+        ValueError: If there is none.
+    """
     for cell in notebook.get("cells", []):
         if "parameters" in cell.get("metadata", {}).get("tags", []):
             source = cell.get("source", "")
@@ -103,11 +108,12 @@ def _parameters_cell(notebook: Mapping[str, Any]) -> str:
     raise ValueError("No cell of the notebook is tagged 'parameters'.")
 
 
-def _without_magics(source: str) -> str:
+def without_magics(source: str) -> str:
+    """Return the source with empty lines in place of IPython's commands."""
     return re.sub(r"^[%!?].*$", "", source, flags=re.MULTILINE)
 
 
-def _assignments(tree: ast.Module) -> Iterator[tuple[ast.stmt, str, ast.expr | None]]:
+def assignments(tree: ast.Module) -> Iterator[tuple[ast.stmt, str, ast.expr | None]]:
     """Yield each statement, name and value of the assignments to plain names."""
     for statement in tree.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):

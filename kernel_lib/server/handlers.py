@@ -97,11 +97,12 @@ class Notebooks(Handler):
     async def post(self) -> None:
         from kernel_lib.server import library, notebooks, runs
 
-        asked = self.asked("FilledRequest")
+        asked = self.asked("OpenRequest")
         template = self.service.library.template(asked["template"])
         values = library.checked_values(template, asked["preset"], asked["values"])
         folder = runs.notebook_folder(self.service.places, asked["folder"])
-        path = await notebooks.create(self.contents_manager, template, values, folder)
+        start_in = self.service.places.folder(folder) if asked["scheduled"] else None
+        path = await notebooks.create(self.contents_manager, template, values, folder, start_in)
         self.set_status(201)
         self.answer({"path": path})
 

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from kernel_lib.run import filling, schema
 from kernel_lib.run.catalogue import Template
 
-INJECTED = "injected-parameters"  # papermill's tag: it replaces this cell when it runs the notebook
+INJECTED = "injected-parameters"  # papermill's tag: a cell of an earlier run
+START = "start-folder"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
-def filled(template: Template, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the notebook with a cell of `values` after its `parameters` cell.
+def filled(
+    template: Template, values: dict[str, Any], start_in: Path | None = None
+) -> dict[str, Any]:
+    """Return the notebook with `values` as the defaults of its `parameters` cell.
 
     Args:
         template: The template.
-        values: Checked values: text, finite numbers, booleans, None, and lists of these, whose
-            `repr` is the same value in Python and nothing else.
+        values: Checked values.
+        start_in: The folder that paths are relative to, for a notebook that is run from a copy
+            elsewhere, as jupyter-scheduler does; a cell before the parameters goes there.
     """
     notebook: dict[str, Any] = json.loads(template.path.read_text(encoding="utf-8"))
-    cells = [cell for cell in notebook["cells"] if INJECTED not in _tags(cell)]
+    cells = [cell for cell in notebook["cells"] if not {INJECTED, START} & _tags(cell)]
     notebook["cells"] = cells
+    notebook["metadata"].setdefault("kernelspec", KERNEL)
     notebook["metadata"].setdefault("kernel_lib", {})["made_from"] = template.name
-    if values:
-        at = next(index for index, cell in enumerate(cells) if "parameters" in _tags(cell))
-        cells.insert(at + 1, _values_cell(notebook, values))
+    at = next(index for index, cell in enumerate(cells) if "parameters" in _tags(cell))
+    cells[at]["source"] = filling.fill(schema.parameters_cell(notebook), values)
+    if start_in is not None:
+        cells.insert(at, _start_cell(notebook, start_in))
     return notebook
 
 
-async def create(contents: Any, template: Template, values: dict[str, Any], folder: str) -> str:
+async def create(
+    contents: Any,
+    template: Template,
+    values: dict[str, Any],
+    folder: str,
+    start_in: Path | None = None,
+) -> str:
     """Write the filled notebook into `folder` under a name that is free; return its path."""
     import nbformat
     from jupyter_core.utils import ensure_async
@@ -37,25 +52,30 @@ async def create(contents: Any, template: Template, values: dict[str, Any], fold
         contents.increment_filename(f"{template.name}.ipynb", folder, insert="-")
     )
     path = f"{folder}/{name}".strip("/")
-    content = nbformat.from_dict(filled(template, values))
+    content = nbformat.from_dict(filled(template, values, start_in))
     model = {"type": "notebook", "format": "json", "content": content}
     contents.mark_trusted_cells(content, path)
     await ensure_async(contents.save(model, path))
     return path
 
 
-def _tags(cell: dict[str, Any]) -> list[str]:
-    return list(cell.get("metadata", {}).get("tags", []))
+def _tags(cell: dict[str, Any]) -> set[str]:
+    return set(cell.get("metadata", {}).get("tags", []))
 
 
-def _values_cell(notebook: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    lines = ["# The values of the form", *(f"{name} = {value!r}" for name, value in values.items())]
+def _start_cell(notebook: dict[str, Any], folder: Path) -> dict[str, Any]:
+    lines = [
+        "# A scheduled job runs a copy of this notebook elsewhere; its paths begin here.",
+        "import os",
+        "",
+        f"os.chdir({str(folder)!r})",
+    ]
     cell: dict[str, Any] = {
         "cell_type": "code",
         "execution_count": None,
-        "metadata": {"tags": [INJECTED]},
+        "metadata": {"tags": [START]},
         "outputs": [],
         "source": "\n".join(lines),
     }
     has_ids = (notebook.get("nbformat", 4), notebook.get("nbformat_minor", 0)) >= (4, 5)
-    return cell | ({"id": INJECTED} if has_ids else {})
+    return cell | ({"id": START} if has_ids else {})

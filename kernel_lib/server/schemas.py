@@ -97,6 +97,15 @@ DEFINITIONS: dict[str, Schema] = {
             "folder": TEXT,
         }
     ),
+    "OpenRequest": _object(
+        {
+            "template": TEXT,
+            "preset": TEXT_OR_NULL,
+            "values": _by_name(ANYTHING),
+            "folder": TEXT,
+            "scheduled": YES_NO,  # whether it is run from a copy elsewhere
+        }
+    ),
     "OpenReply": _object({"path": TEXT}),
     # --- runs
     "Step": _object({"name": TEXT, "cell": WHOLE, "cells": WHOLE}),

@@ -21,6 +21,10 @@ def filled(template: str = "quick", folder: str = "", preset: str | None = None,
     return {"template": template, "preset": preset, "values": values, "folder": folder}
 
 
+def opened(*arguments: str, scheduled: bool = False, **values: object):
+    return filled(*arguments, **values) | {"scheduled": scheduled}
+
+
 def test_every_handler_of_the_module_has_a_route():
     import kernel_lib.server.handlers as module
 
@@ -121,7 +125,7 @@ async def test_values_are_checked_as_on_the_command_line(call):
 async def test_a_notebook_is_filled_and_never_replaces_one(call, jp_root_dir):
     (jp_root_dir / "deep" / "er").mkdir(parents=True)
     text = "a'b\"c\\n\nd"
-    body = filled(folder="deep/er", preset="ci", rate=0, model=text, layers=["x", "y"])
+    body = opened("quick", "deep/er", "ci", rate=0, model=text, layers=["x", "y"])
     first = await call("POST", "notebooks", form="OpenReply", body=body)
     assert first == {"path": "deep/er/quick.ipynb"}
     second = await call("POST", "notebooks", form="OpenReply", body=body)
@@ -129,12 +133,22 @@ async def test_a_notebook_is_filled_and_never_replaces_one(call, jp_root_dir):
     made = nbformat.read(jp_root_dir / first["path"], as_version=4)
     nbformat.validate(made)
     tags = [each.metadata.get("tags") for each in made.cells]
-    assert tags[1:3] == [["parameters"], ["injected-parameters"]]
+    assert tags[1:3] == [["parameters"], None]
     values: dict = {}
-    exec(made.cells[2].source, values)
-    del values["__builtins__"]
-    assert values == {"seed": 3, "rate": 0.0, "model": text, "layers": ["x", "y"]}
+    exec(made.cells[1].source, values)
+    kept = {"mode": "a", "output_dir": "outputs"}
+    given = {"seed": 3, "rate": 0.0, "model": text, "layers": ["x", "y"]} | kept
+    assert {name: values[name] for name in given} == given
     assert isinstance(values["rate"], float)
+
+
+async def test_a_notebook_for_a_schedule_begins_in_its_folder(call, jp_root_dir):
+    (jp_root_dir / "deep").mkdir()
+    body = opened("quick", "deep", scheduled=True, seed=4)
+    reply = await call("POST", "notebooks", form="OpenReply", body=body)
+    begin, parameters = nbformat.read(jp_root_dir / reply["path"], as_version=4).cells[1:3]
+    assert begin.source.endswith(f"os.chdir({str((jp_root_dir / 'deep').resolve())!r})")
+    assert "seed: int = 4  # any" in parameters.source
 
 
 @pytest.mark.parametrize("route", ["notebooks", "runs"])
@@ -162,6 +176,8 @@ async def test_a_notebook_is_filled_and_never_replaces_one(call, jp_root_dir):
     ],
 )
 async def test_bad_requests_write_nothing(refused, jp_root_dir, tmp_path, route, body, told):
+    if route == "notebooks" and isinstance(body, dict):
+        body = body | {"scheduled": False}
     (jp_root_dir / ".hidden").mkdir()
     (tmp_path / "outside").mkdir()
     (jp_root_dir / "link").symlink_to(tmp_path / "outside")

@@ -59,19 +59,22 @@ def test_a_new_preset_is_seen(library, tmp_path):
 
 def test_filling_again_replaces_the_values(library, tmp_path):
     template = library.template("one")
-    first = filled(template, {"seed": 1})
+    first = filled(template, {"seed": 1}, tmp_path)
     again = tmp_path / "again.ipynb"
     again.write_text(json.dumps(first))
-    second = filled(Library([tmp_path]).template("again"), {"seed": 2})
-    injected = [cell for cell in second["cells"] if cell["id"] == "injected-parameters"]
-    assert [cell["source"] for cell in injected] == ["# The values of the form\nseed = 2"]
+    folder = tmp_path / "it's"
+    second = filled(Library([tmp_path]).template("again"), {"seed": 2}, folder)
+    assert len(second["cells"]) == len(first["cells"])
+    begin, parameters = second["cells"][1:3]
+    assert f"os.chdir({str(folder)!r})" in begin["source"]
+    assert parameters["source"].startswith("seed: int = 2")
 
 
 def test_values_that_are_no_code_stay_none(library):
     text = "'); __import__('os').abort(); ('"
     made = filled(library.template("one"), {"seed": text})
     values = {}
-    exec(made["cells"][2]["source"], values)
+    exec(made["cells"][1]["source"], values)
     assert values["seed"] == text
 
 

@@ -7,6 +7,7 @@ import type {
   Message,
   Names,
   OpenReply,
+  OpenRequest,
   ResultDetail,
   ResultList,
   Run,
@@ -40,7 +41,7 @@ export class Api {
   }
 
   /** Make a notebook with the values filled in. */
-  open(request: FilledRequest): Promise<OpenReply> {
+  open(request: OpenRequest): Promise<OpenReply> {
     return this.post(['notebooks'], request);
   }
 

@@ -68,6 +68,14 @@ export type FilledRequest = {
   folder: string;
 };
 
+export type OpenRequest = {
+  template: string;
+  preset: string | null;
+  values: { [name: string]: unknown };
+  folder: string;
+  scheduled: boolean;
+};
+
 export type OpenReply = {
   path: string;
 };

@@ -36,6 +36,8 @@ export type FormOptions = {
   onOpened: (path: string) => void;
   /** Show a run that was started. */
   onStarted: (run: string) => void;
+  /** Make a job of a notebook, where another extension schedules jobs. */
+  scheduler: () => ((path: string) => Promise<void>) | null;
 };
 
 export class FormPage extends ReactWidget {
@@ -126,8 +128,14 @@ function Form(props: FormProps): JSX.Element {
     }
   };
   const open = async (): Promise<string> => {
-    const { path } = await props.api.open(request);
+    const { path } = await props.api.open({ ...request, scheduled: false });
     props.onOpened(path);
+    return `Made ${path}.`;
+  };
+  const schedule = props.scheduler();
+  const openJob = async (): Promise<string> => {
+    const { path } = await props.api.open({ ...request, scheduled: true });
+    await schedule?.(path);
     return `Made ${path}.`;
   };
   const run = async (): Promise<string> => {
@@ -202,6 +210,16 @@ function Form(props: FormProps): JSX.Element {
         >
           Run in the background
         </button>
+        {schedule && (
+          <button
+            type="button"
+            className="jp-mod-styled"
+            disabled={blocked}
+            onClick={() => void send(openJob)}
+          >
+            Schedule…
+          </button>
+        )}
       </footer>
     </form>
   );

@@ -24,6 +24,7 @@ import { addResultFile } from './result_file';
 import { ResultView } from './results';
 import { RunsModel } from './runs_model';
 import { RunsPanel } from './runs_panel';
+import { schedulerOf } from './scheduler';
 import { makePage, showPage } from './show';
 
 const CATEGORY = 'Model check-ups';
@@ -133,7 +134,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
           onStarted: () => {
             void model.refresh();
             void commands.execute(Commands.showRuns);
-          }
+          },
+          scheduler: () => schedulerOf(commands, browser)
         });
         const page = makePage(content, {
           id: `kernel-lib-form-${(count += 1)}`,
