@@ -6,6 +6,11 @@ import os
 import sys
 
 import pytest
+from absl import logging as absl_logging
+
+# TensorFlow's logger closes the stream it was born with when logging is set up anew, if that is
+# not the process's own; born under pytest it would close what pytest captures with.
+absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 # A dependency of the notebook format builds dozens of parsers at import, seconds each time;
 # nothing here validates internationalised addresses, so it is told the package is absent.

@@ -132,7 +132,7 @@ def audit(
         "class_names": list(classifier.class_names),
         "has_labels": has_labels,
     }
-    origin = provenance(classifier, images, seed) if isinstance(images, ImageSet) else {}
+    origin = provenance(classifier, images, seed)
     return summarize(measured, arguments, origin, seed)
 
 

@@ -7,6 +7,10 @@ import platform
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
+from kernel_lib.tasks import digest
+
 _PACKAGES = ("kernel-lib", "tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 
 
@@ -15,7 +19,7 @@ def provenance(classifier: Any, images: Any, seed: int) -> dict[str, Any]:
 
     Args:
         classifier: the audited `Classifier`.
-        images: the `ImageSet` that was used.
+        images: the `ImageSet` that was used, or an array of images.
         seed: the audit's seed.
     """
     return surroundings(seed) | {
@@ -24,7 +28,17 @@ def provenance(classifier: Any, images: Any, seed: int) -> dict[str, Any]:
             "digest": classifier.digest,
             "parameters": classifier.num_parameters,
         },
-        "data": {"name": images.name, "digest": images.digest, "num_images": len(images)},
+        "data": data_origin(images),
+    }
+
+
+def data_origin(images: Any) -> dict[str, Any]:
+    """Name, content and size of an `ImageSet` or of an array of images."""
+    named = hasattr(images, "digest")
+    return {
+        "name": images.name if named else "array",
+        "digest": images.digest if named else digest(np.asarray(images)),
+        "num_images": len(images),
     }
 
 

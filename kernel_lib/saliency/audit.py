@@ -162,7 +162,7 @@ def audit(
         progress=progress,
     )
     check_count("batch_size", setting.batch_size)
-    origin = provenance(classifier, images, seed) if isinstance(images, ImageSet) else {}
+    origin = provenance(classifier, images, seed)
     measured = measure(classifier, explained, labels, test_images, test_labels, setting)
     has_labels = isinstance(images, ImageSet) and images.num_classes > 1
     return summarize(
