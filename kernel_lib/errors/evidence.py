@@ -126,7 +126,8 @@ class Reading:
                 classifier,
                 mutants,
                 images,
-                batch_size=size,
+                logits=logits,
+                batch_size=self.batch_size,
                 progress=self.progress,
                 cache=self.cache,
             )

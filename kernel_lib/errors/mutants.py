@@ -13,10 +13,8 @@ from kernel_lib._checks import check_count, check_number
 from kernel_lib._progress import progress as progress_bar
 from kernel_lib.errors.recipes import Mutant, Recipe
 from kernel_lib.errors.units import mutable_layers
-from kernel_lib.errors.votes import Votes, votes
+from kernel_lib.errors.votes import SHARD, Votes, checked_logits, forward_batch_size, votes
 from kernel_lib.models.classifier import Classifier, as_classifier
-
-_ATTEMPTS_AT_ONCE = 10
 
 
 @dataclass(frozen=True)
@@ -121,17 +119,18 @@ def mutants(
     recipe = Recipe(operator, gamma, unit, strength)
     chosen = mutable_layers(classifier, layers)
     cap = 10 * num_mutants if max_attempts is None else check_count("max_attempts", max_attempts)
+    size = batch_size or forward_batch_size(images)
+    logits = checked_logits(classifier, images, check_count("batch_size", size))
+    original = _checked_accuracy(classifier, logits.argmax(axis=1), labels)
+    at_once = min(SHARD, num_mutants)
     kept: list[Mutant] = []
     said: list[Votes] = []
     accuracies: list[float] = []
     attempts = 0
-    for first in progress_bar(
-        range(0, cap, _ATTEMPTS_AT_ONCE), "Accepting mutants", enabled=progress
-    ):
-        count = min(_ATTEMPTS_AT_ONCE, cap - first)
+    for first in progress_bar(range(0, cap, at_once), "Accepting mutants", enabled=progress):
+        count = min(at_once, cap - first)
         drawn = [recipe.draw(chosen, seed, first + i) for i in range(count)]
-        found = votes(classifier, drawn, images, batch_size=batch_size, cache=cache)
-        original = _checked_accuracy(classifier, found, labels)
+        found = votes(classifier, drawn, images, logits=logits, batch_size=size, cache=cache)
         right = (found.predictions == labels).mean(axis=1)
         for index in np.flatnonzero(right > accept_ratio * original):
             if len(kept) < num_mutants:
@@ -149,12 +148,12 @@ def mutants(
     )
 
 
-def _checked_accuracy(classifier: Classifier, found: Votes, labels: np.ndarray) -> float:
-    if len(found.base) > 1 and len(np.unique(found.base)) == 1:
-        name = classifier.class_names[int(found.base[0])]
+def _checked_accuracy(classifier: Classifier, predicted: np.ndarray, labels: np.ndarray) -> float:
+    if len(predicted) > 1 and len(np.unique(predicted)) == 1:
+        name = classifier.class_names[int(predicted[0])]
         raise ValueError(
             f"{classifier.name!r} predicts one class, {name!r}, for all {len(labels)} images: its "
             "label change rate would be vacuous, 0 whatever is changed. Train the network, or "
             "check the preprocessing of its images."
         )
-    return float((found.base == labels).mean())
+    return float((predicted == labels).mean())

@@ -28,9 +28,8 @@ from kernel_lib._progress import progress as progress_bar
 from kernel_lib._random import random_stream
 from kernel_lib.errors.recipes import Mutant
 from kernel_lib.errors.runner import MutantRunner
-from kernel_lib.errors.votes import Votes, checked_logits, probabilities
+from kernel_lib.errors.votes import Votes, checked_logits, forward_batch_size, probabilities
 from kernel_lib.models.classifier import Classifier
-from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.network.weights import restored_weights
 
 SUSPECT, OPEN, ACCEPTED = 1, 0, -1
@@ -194,21 +193,20 @@ def ask_in_turn(
         progress: show a progress bar.
     """
     images = classifier.check_images(images)
-    size = check_count("batch_size", batch_size or fitting_batch_size(images.shape[1:]))
+    size = check_count("batch_size", batch_size or forward_batch_size(images))
     base = checked_logits(classifier, images, size).argmax(axis=1)
     order = shuffled_order(len(mutants), seed)
     parts = []
     with restored_weights(classifier) as snapshot:
-        runner = MutantRunner(classifier, mutants, snapshot)
-        chunks = range(0, len(images), size)
-        for first in progress_bar(chunks, "Sequential test", enabled=progress):
-            part = slice(first, first + size)
-            parts.append(_ask_batch(runner, images[part], base[part], test, order))
+        runner = MutantRunner(classifier, mutants, snapshot, size)
+        groups = list(runner.groups(images))
+        for part in progress_bar(groups, "Sequential test", enabled=progress):
+            parts.append(_ask_group(runner, images[part], base[part], test, order))
     changes, asked, decision, doubt = map(np.concatenate, zip(*parts, strict=True))
     return SequentialVotes(changes, asked, decision, doubt, test)
 
 
-def _ask_batch(
+def _ask_group(
     runner: MutantRunner,
     images: np.ndarray,
     base: np.ndarray,

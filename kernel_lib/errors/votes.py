@@ -18,7 +18,7 @@ from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.network.weights import restored_weights
 from kernel_lib.tasks import cached_arrays, digest
 
-_SHARD = 20  # mutants whose votes are kept in one file
+SHARD = 20  # mutants that are asked together, and whose votes are kept in one file
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def votes(
     mutants: Sequence[Mutant],
     images: np.ndarray,
     *,
+    logits: np.ndarray | None = None,
     batch_size: int | None = None,
     progress: bool = False,
     cache: str | os.PathLike[str] | None = None,
@@ -75,6 +76,7 @@ def votes(
         classifier: the network; whatever happens, its weights are put back.
         mutants: recipes.
         images: (num_images, height, width, channels) in [0, 1].
+        logits: (num_images, num_classes) of the network itself, where they are known.
         batch_size: images in memory at once; None fits the image size.
         progress: show a progress bar.
         cache: folder where votes are kept in small groups, so that an interrupted run goes on
@@ -87,13 +89,12 @@ def votes(
     if not mutants:
         raise ValueError("There are no mutants to ask. Draw some with kernel_lib.errors.mutants.")
     images = classifier.check_images(images)
-    size = check_count("batch_size", batch_size or fitting_batch_size(images.shape[1:]))
-    logits = checked_logits(classifier, images, size)
-    shards = [mutants[first : first + _SHARD] for first in range(0, len(mutants), _SHARD)]
+    size = check_count("batch_size", batch_size or forward_batch_size(images))
+    logits = checked_logits(classifier, images, size) if logits is None else logits
+    at_once = SHARD if cache is not None or progress else len(mutants)
+    shards = [mutants[first : first + at_once] for first in range(0, len(mutants), at_once)]
     origin = {}
-    if cache is None:
-        shards = [mutants]
-    else:
+    if cache is not None:
         origin = {"model": classifier.digest, "images": digest(images)}
     found: list[Votes] = []
     for shard in progress_bar(shards, "Mutants", enabled=progress and len(shards) > 1):
@@ -102,6 +103,11 @@ def votes(
         arrays = cached_arrays(cache, "votes", recipe, ask)
         found.append(Votes(logits.argmax(axis=1), arrays["predictions"], arrays["doubt"]))
     return Votes.joined(found)
+
+
+def forward_batch_size(images: np.ndarray) -> int:
+    """Images in memory at once; a forward pass alone leaves room for twice as many as usual."""
+    return 2 * fitting_batch_size(images.shape[1:])
 
 
 def checked_logits(classifier: Classifier, images: np.ndarray, batch_size: int) -> np.ndarray:
@@ -130,11 +136,10 @@ def _ask(
     predictions = np.empty((len(mutants), len(images)), np.int32)
     doubt = np.empty((len(mutants), len(images)), np.float32)
     with restored_weights(classifier) as snapshot:
-        runner = MutantRunner(classifier, mutants, snapshot)
-        for first in range(0, len(images), batch_size):
-            part = slice(first, first + batch_size)
+        runner = MutantRunner(classifier, mutants, snapshot, batch_size)
+        for part in runner.groups(images):
+            rows = np.arange(len(base[part]))
             for indices, changed in runner.run_all(images[part]):
                 predictions[indices, part] = changed.argmax(axis=-1)
-                rows = np.arange(changed.shape[1])
                 doubt[indices, part] = 1 - probabilities(changed)[:, rows, base[part]]
     return {"predictions": predictions, "doubt": doubt}

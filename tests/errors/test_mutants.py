@@ -47,14 +47,14 @@ def test_every_way_of_running_gives_the_clones_logits(classifier, images, layers
     drawn += [Recipe("nai", 0.4).draw(chosen, 0, i) for i in range(2)]
     own = classifier.logits(images)
     with restored_weights(classifier) as snapshot:
-        runner = MutantRunner(classifier, drawn, snapshot)
-        seen = set()
-        for indices, logits in runner.run_all(images):
-            for index, one in zip(indices, logits, strict=True):
-                seen.add(index)
-                expected = by_cloning(classifier, drawn[index], images)
-                np.testing.assert_allclose(one, expected, atol=2e-5)
-                assert np.abs(one - own).max() > 1e-3
+        found = list(MutantRunner(classifier, drawn, snapshot, batch_size=16).run_all(images))
+    seen = set()
+    for indices, logits in found:
+        for index, one in zip(indices, logits, strict=True):
+            seen.add(index)
+            expected = by_cloning(classifier, drawn[index], images)
+            np.testing.assert_allclose(one, expected, atol=2e-5)
+            assert np.abs(one - own).max() > 1e-3
     assert seen == set(range(4))
 
 
@@ -72,6 +72,38 @@ def test_late_dense_layers_are_stacked_over_mutants(images):
         for indices, logits in stacks:
             for index, one in zip(indices, logits, strict=True):
                 np.testing.assert_allclose(one, runner.run_one(index, shared), atol=1e-5)
+
+
+def test_from_one_mutant_to_the_next_only_the_difference_is_assigned(classifier):
+    layers = {layer.name: layer for layer in mutable_layers(classifier, "all")}
+    first, second = list(layers)[:2]
+    drawn = [Mutant("nai", {first: (0,)}), Mutant("nai", {first: (1,), second: (0,)}),
+             Mutant("nai", {second: (1,)}), Mutant("nai", {})]  # fmt: skip
+    with restored_weights(classifier) as snapshot:
+        runner = MutantRunner(classifier, drawn, snapshot)
+        for mutant in drawn:
+            runner.apply(mutant)
+            for name in (first, second):
+                kernel = layers[name].variables["kernel"]
+                expected = snapshot.value(kernel).copy()
+                expected[..., list(mutant.places.get(name, ()))] *= -1
+                np.testing.assert_array_equal(np.asarray(kernel), expected)
+
+
+def test_images_are_shown_in_groups_of_bounded_memory(classifier, images, monkeypatch):
+    drawn = [Recipe("gf", 0.3).draw(mutable_layers(classifier, "all"), 0, i) for i in range(4)]
+    whole = votes(classifier, drawn, images, batch_size=8)
+    with restored_weights(classifier) as snapshot:
+        runner = MutantRunner(classifier, drawn, snapshot, batch_size=8)
+        assert len(list(runner.groups(images))) == 1
+        shared = runner.activations(images)
+        floats = sum(np.asarray(value).size for value in shared.values()) // len(images)
+        for batches, expected in ((2, 3), (1, 5), (0, 5)):
+            monkeypatch.setattr("kernel_lib.errors.runner.KEPT_FLOATS", batches * 8 * floats)
+            assert len(list(runner.groups(images))) == expected
+    parts = votes(classifier, drawn, images, batch_size=8)
+    np.testing.assert_array_equal(parts.predictions, whole.predictions)
+    np.testing.assert_allclose(parts.doubt, whole.doubt, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])

@@ -44,7 +44,7 @@ def test_int_of_total_times_gamma_filters_are_touched_and_nothing_else(plain, op
             )  # fmt: skip
             changed = (kernel != original).reshape(-1, kernel.shape[-1]).any(axis=0)
             assert set(np.flatnonzero(changed)) == set(mutant.places.get(layer.name, ()))
-        runner.undo(mutant)
+        runner.restore()
         for one, other in zip(before, weights_of(plain), strict=True):
             np.testing.assert_array_equal(one, other)
 
