@@ -180,10 +180,12 @@ def _statistics(value: Any) -> list[Any]:
     middle = list(range(1, value.shape.rank - 1))
     everything = [*middle, value.shape.rank - 1]
     means, peaks = tf.reduce_mean(value, middle), tf.reduce_max(value, middle)
+    mean = tf.reduce_mean(means, 1)  # channels have equally many places
+    away = tf.math.squared_difference(value, tf.reshape(mean, [-1] + [1] * len(everything)))
     return [
-        tf.reduce_mean(value, everything),
-        tf.math.reduce_std(value, everything),
-        tf.reduce_max(value, everything),
+        mean,
+        tf.sqrt(tf.reduce_mean(away, everything)),
+        tf.reduce_max(peaks, 1),
         tf.reduce_min(value, everything),
         tf.reduce_max(means, 1),
         tf.math.reduce_std(means, 1),

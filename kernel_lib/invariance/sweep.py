@@ -7,9 +7,10 @@ number. A batch is transformed once, however many networks read it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from kernel_lib.invariance.transforms import CLEAN, Rules, Stepper, as_rules, as
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.weights import restored_weights
 
-Reader = Callable[[np.ndarray, np.ndarray, np.ndarray], list[Any]]
+_Item = TypeVar("_Item")
 
 
 def sweep(
@@ -69,7 +70,7 @@ def sweep(
     job = _Job(classifier, images, transform, values, identity, rules, taps, seed, batch_size)
     found = job.empty(1, store)
     for batch in progress_bar(job.batches(), "Transformed images", enabled=progress):
-        job.read(found[0], batch, list(job.stepper.steps(job.images[batch])))
+        job.read(found[0], batch, _ahead(job.stepper.steps(job.images[batch])))
     return job.finished(found[0])
 
 
@@ -140,22 +141,22 @@ class _Job:
         shape = (len(self.names), len(self.stepper.grid), len(self.images))
         return [_Found(shape, store) for _ in range(count)]
 
-    def read(self, found: _Found, batch: slice, steps: list[tuple[int, np.ndarray]]) -> None:
+    def read(self, found: _Found, batch: slice, steps: Iterable[tuple[int, np.ndarray]]) -> None:
         """Read one batch at all its steps; the identity is the first of them."""
         import tensorflow as tf
 
-        size = len(steps[0][1])
-        labels = np.zeros(size, np.int32) if self.labels is None else self.labels[batch]
-        originals = np.full(size, -1, np.int32)
-        reading = []
+        size = len(self.images[batch])
+        labels = tf.zeros(size, tf.int32) if self.labels is None else tf.constant(self.labels[batch])
+        originals = tf.fill([size], -1)
+        pictures = {}
         for step, moved in steps:
-            reading.append((step, self.function(*map(tf.constant, (moved, labels, originals)))))
-            if originals[0] < 0:
-                originals = reading[0][1][1].numpy()
-        for step, (signals, predictions) in reading:
+            signals, predictions = self.function(tf.constant(moved), labels, originals)
+            if not pictures:
+                originals = predictions
+            pictures[step] = moved
             found.values[:, step, batch] = signals.numpy().T
             found.predictions[step, batch] = predictions.numpy()
-        found.note_plateaus(steps)
+        found.note_plateaus(pictures)
 
     def finished(self, found: _Found) -> Signals:
         values = found.values
@@ -180,9 +181,23 @@ class _Job:
         )
 
 
+def _ahead(items: Iterable[_Item]) -> Iterator[_Item]:
+    """Make the next item in a thread while the caller works on this one."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, iterator, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, iterator, None)
+            yield item
+
+
 def _fitting_batch_size(image_shape: Sequence[int]) -> int:
-    """Images in a batch: all their steps together take some 64 MB, and calls cost little."""
-    return int(np.clip(512 * 1024 // int(np.prod(image_shape)), 8, 512))
+    """Images in a batch: all their steps together take some 64 MB, and calls cost little.
+
+    No power of two: turning the axes of such an array hits the same lines of the cache again and
+    again, and takes four times as long.
+    """
+    return int(np.clip(500 * 1024 // int(np.prod(image_shape)), 8, 500))
 
 
 class _Found:
@@ -198,8 +213,7 @@ class _Found:
         self.predictions = np.empty(shape[1:], np.int32)
         self.same = np.ones(shape[1] - 1, bool)  # whether a step's pixels are those of the next
 
-    def note_plateaus(self, steps: list[tuple[int, np.ndarray]]) -> None:
-        moved = dict(steps)
+    def note_plateaus(self, moved: dict[int, np.ndarray]) -> None:
         for step in np.flatnonzero(self.same).tolist():
             self.same[step] = np.array_equal(moved[step], moved[step + 1])
 

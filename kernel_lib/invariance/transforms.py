@@ -177,15 +177,17 @@ class Stepper:
         self.size = images.shape[1:3]
         self.rules, self.level = _settled(transform, rules, images)
         self.circle = inscribed_circle(self.size) if self.rules.mask else None
-        self._warps = self._build() if transform.is_geometric else []
+        self._warps: dict[int, warp.Warp] = {}  # made at a step's first use
 
-    def _build(self) -> list[warp.Warp]:
-        border = self.rules.fill if isinstance(self.rules.fill, str) else "fill"
-        settings: dict[str, Any] = {"resampling": self.rules.resampling, "border": border}
-        return [
-            warp_of(self.transform.matrix(value), self.size, **settings)
-            for value in self.grid.values
-        ]
+    def _warp(self, step: int) -> warp.Warp:
+        if step not in self._warps:
+            border = self.rules.fill if isinstance(self.rules.fill, str) else "fill"
+            matrix = self.transform.matrix(self.grid.values[step])
+            self._warps[step] = warp_of(
+                matrix, self.size, resampling=self.rules.resampling, border=border,
+                inside=self.circle,
+            )  # fmt: skip
+        return self._warps[step]
 
     def steps(self, images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Yield each step's number and the images at it; the identity comes first."""
@@ -200,9 +202,7 @@ class Stepper:
         if columns is None:
             return self._checked(self.transform.function(images, value), images)
         fill = np.tile(self.level, len(images))
-        moved = from_columns(self._warps[step].apply(columns, fill), images.shape)
-        if self.circle is not None:
-            moved[:, ~self.circle] = self.level
+        moved = from_columns(self._warp(step).apply(columns, fill), images.shape)
         return np.clip(moved, 0, 1, out=moved)
 
     def _checked(self, changed: Any, images: np.ndarray) -> np.ndarray:

@@ -49,7 +49,12 @@ def from_columns(columns: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 
 def warp_of(
-    matrix: np.ndarray, size: tuple[int, int], *, resampling: str = "bilinear", border: str = "fill"
+    matrix: np.ndarray,
+    size: tuple[int, int],
+    *,
+    resampling: str = "bilinear",
+    border: str = "fill",
+    inside: np.ndarray | None = None,
 ) -> Warp:
     """Build the sparse matrix of one step.
 
@@ -60,19 +65,20 @@ def warp_of(
             at the identity too).
         border: what lies outside the image: "fill" (a constant), "edge" (the nearest pixel) or
             "reflect" (the image, mirrored).
+        inside: (height, width) False where a pixel is filling alone; None masks nothing.
     """
     from scipy.sparse import csr_array
 
     height, width = size
-    rows, places, weights = [], [], []
-    for dy, dx, share in _points(resampling):
-        x, y = _sources(matrix, size, dx, dy)
-        for row, column, weight in _neighbours(x, y, resampling):
-            row, column, weight = _inside(row, column, weight * share, size, border)
-            rows.append(np.flatnonzero(weight))
-            places.append((row * width + column)[rows[-1]])
-            weights.append(weight[rows[-1]])
-    entries = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(places)))
+    points, share = _points(resampling)
+    x, y = _sources(matrix, size, points)
+    row, column, weight = _inside(*_neighbours(x, y, resampling), size, border)
+    if inside is not None:
+        weight = weight * inside.ravel()
+    to = np.broadcast_to(np.arange(height * width, dtype=np.int32), weight.shape)
+    counts = weight > 0
+    places = (row * width + column)[counts].astype(np.int32)
+    entries = (share * weight[counts], (to[counts], places))
     pixels = csr_array(entries, shape=(height * width, height * width))
     pixels.sum_duplicates()
     filling = 1 - np.asarray(pixels.sum(axis=1)).ravel()
@@ -80,46 +86,54 @@ def warp_of(
     return Warp(pixels.astype(np.float32), filling.astype(np.float32))
 
 
-def _points(resampling: str) -> list[tuple[float, float, float]]:
-    """Where in a pixel it is sampled, and the weight of each point."""
+def _points(resampling: str) -> tuple[np.ndarray, float]:
+    """Where in a pixel it is sampled, as (num_points, 2) offsets down and right; their weight."""
     if resampling != "smooth":
-        return [(0.0, 0.0, 1.0)]
+        return np.zeros((1, 2)), 1.0
     offsets = (np.arange(_SUBSAMPLES) - (_SUBSAMPLES - 1) / 2) / _SUBSAMPLES
-    return [(dy, dx, 1 / _SUBSAMPLES**2) for dy in offsets for dx in offsets]
+    return np.array([(dy, dx) for dy in offsets for dx in offsets]), 1 / _SUBSAMPLES**2
 
 
 def _sources(
-    matrix: np.ndarray, size: tuple[int, int], dx: float, dy: float
+    matrix: np.ndarray, size: tuple[int, int], points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where each output pixel comes from, in input pixels (num_pixels,)."""
-    height, width = size
-    row, column = np.indices(size).reshape(2, -1).astype(float)
-    x, y = column + dx - (width - 1) / 2, row + dy - (height - 1) / 2
-    from_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] + (width - 1) / 2
-    from_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] + (height - 1) / 2
+    """Where each point of each output pixel comes from, x and y (num_points, num_pixels)."""
+    middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    row, column = np.indices(size).reshape(2, 1, -1)
+    x, y = column + points[:, 1:] - middle_x, row + points[:, :1] - middle_y
+    from_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] + middle_x
+    from_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] + middle_y
     # Rounding leaves whole pixels whole, so a quarter turn or a shift by one is exact.
     return np.round(from_x, 9), np.round(from_y, 9)
 
 
 def _neighbours(
     x: np.ndarray, y: np.ndarray, resampling: str
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Rows, columns and weights of the pixels that make up each place."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and weights (num_neighbours, ...) of the pixels that make up each place."""
     if resampling == "nearest":
-        return [(np.rint(y).astype(int), np.rint(x).astype(int), np.ones_like(x))]
+        return np.rint(y)[None].astype(int), np.rint(x)[None].astype(int), np.ones_like(x)[None]
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     right_share, bottom_share = x - left, y - top
-    return [
-        (top, left, (1 - bottom_share) * (1 - right_share)),
-        (top, left + 1, (1 - bottom_share) * right_share),
-        (top + 1, left, bottom_share * (1 - right_share)),
-        (top + 1, left + 1, bottom_share * right_share),
-    ]
+    left_share, top_share = 1 - right_share, 1 - bottom_share
+    return (
+        np.stack([top, top, top + 1, top + 1]),
+        np.stack([left, left + 1, left, left + 1]),
+        np.stack(
+            [
+                top_share * left_share,
+                top_share * right_share,
+                bottom_share * left_share,
+                bottom_share * right_share,
+            ]
+        ),
+    )
 
 
 def _inside(
     row: np.ndarray, column: np.ndarray, weight: np.ndarray, size: tuple[int, int], border: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bring what lies outside in, or give it no weight."""
     height, width = size
     if border == "reflect":
         return _mirrored(row, height), _mirrored(column, width), weight
