@@ -39,6 +39,11 @@ SUSPECT, OPEN, ACCEPTED = 1, 0, -1
 class SequentialTest:
     """The test's settings.
 
+    The defaults spend mutants where they help a ranking. Most images never change their label;
+    a large `beta` lets these go early. Suspects are few and their order among one another counts,
+    so a tiny `alpha` asks many about each. They were chosen among 48 on calibration images of
+    three networks and two operators: the best AUROC for fewer than half of the mutants.
+
     Args:
         threshold: label change rate above which an image is suspect.
         ratio: half width of the indifferent zone, as a share of the threshold.
@@ -48,8 +53,8 @@ class SequentialTest:
 
     threshold: float
     ratio: float = 0.6
-    alpha: float = 0.001
-    beta: float = 0.05
+    alpha: float = 1e-6
+    beta: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("threshold", "ratio", "alpha", "beta"):

@@ -27,7 +27,7 @@ def as_votes(changed):
 
 
 def test_steps_and_bounds_are_the_published_ones():
-    test = SequentialTest(0.0441, ratio=0.1, alpha=0.05)
+    test = SequentialTest(0.0441, ratio=0.1, alpha=0.05, beta=0.05)
     assert test.up == pytest.approx(0.20067, abs=1e-5)
     assert test.down == pytest.approx(-0.009227, abs=1e-6)
     assert test.bounds == pytest.approx((-2.94444, 2.94444), abs=1e-5)
@@ -35,7 +35,7 @@ def test_steps_and_bounds_are_the_published_ones():
 
 @pytest.mark.parametrize(("threshold", "changes", "keeps"), [(0.0441, 15, 320), (0.169, 15, 73)])
 def test_a_run_of_one_answer_decides_after_a_known_number(threshold, changes, keeps):
-    test = SequentialTest(threshold, ratio=0.1, alpha=0.05)
+    test = SequentialTest(threshold, ratio=0.1, alpha=0.05, beta=0.05)
     table = np.column_stack([np.ones(400, bool), np.zeros(400, bool)])
     found = from_votes(as_votes(table), test, np.arange(400))
     assert found.asked.tolist() == [changes, keeps]
@@ -44,7 +44,7 @@ def test_a_run_of_one_answer_decides_after_a_known_number(threshold, changes, ke
 
 @pytest.mark.parametrize("ratio", [0.1, 0.3])
 def test_error_rates_are_those_asked_for(ratio):
-    test = SequentialTest(0.2, ratio=ratio, alpha=0.05)
+    test = SequentialTest(0.2, ratio=ratio, alpha=0.05, beta=0.05)
     random = np.random.default_rng(0)
     for share, wrong in ((0.2 * (1 - ratio), SUSPECT), (0.2 * (1 + ratio), ACCEPTED)):
         table = random.random((9000 if ratio == 0.1 else 2000, 400)) < share
@@ -71,7 +71,7 @@ def test_the_live_run_is_the_replay_and_asks_no_more(monkeypatch):
     images = np.random.default_rng(8).random((60, 8, 8, 1), np.float32)
     network = centred(plain_network(), images)
     drawn = [Recipe("gf", 0.12).draw(mutable_layers(network, "all"), 0, i) for i in range(40)]
-    test = SequentialTest(0.3, ratio=0.4, alpha=0.05)
+    test = SequentialTest(0.3, ratio=0.4, alpha=0.05, beta=0.05)
     table = votes(network, drawn, images)
     full_rate = label_change_rate(network, images, drawn)
     replay = from_votes(table, test, shuffled_order(40, 2))
