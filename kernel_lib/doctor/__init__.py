@@ -1,7 +1,8 @@
 """Model doctor: which channels and regions mislead a network, and can it be cured?"""
 
 from kernel_lib.doctor.audit import audit
-from kernel_lib.doctor.course import Batches, Course
+from kernel_lib.doctor.batches import Batches
+from kernel_lib.doctor.course import Course
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
 from kernel_lib.doctor.gradients import class_gradients
 from kernel_lib.doctor.losses import channel_loss, spatial_loss

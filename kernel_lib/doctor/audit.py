@@ -21,6 +21,7 @@ from kernel_lib.doctor.result import DoctorResult
 from kernel_lib.doctor.samples import Samples, find_samples
 from kernel_lib.doctor.treat import Practice, Schedule, Treatment, recipe_for
 from kernel_lib.doctor.verdict import Findings, judge
+from kernel_lib.models.augmentation import augmentation
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.report.provenance import provenance
@@ -42,6 +43,7 @@ def audit(
     reading: str | None = None,
     epochs: int = 5,
     learning_rate: float = 0.01,
+    augment: str = "none",
     num_seeds: int = 3,
     threshold: str = "minmax:0.2",
     noise: float = 0.0,
@@ -66,7 +68,7 @@ def audit(
             split, and all comparisons its test split. With masks, regions can be judged.
         treatment: whether to treat, or to diagnose only.
         alpha, beta, mode, tap, target, reading: what is constrained, see `treat`.
-        epochs, learning_rate: of the treatment and of its control.
+        epochs, learning_rate, augment: of the treatment and of its control, see `Schedule`.
         num_seeds: treatments, each with a control.
         threshold, noise: of the diagnosis, see `diagnose`.
         min_confidence, per_class: which samples the diagnosis uses, see `find_samples`.
@@ -93,6 +95,7 @@ def audit(
     classifier.check_image_set(images)
     check_count("num_seeds", num_seeds)
     check_count("num_display", num_display)
+    augmentation(augment, images)
     test = images.test.sample(check_count("num_images", num_images), seed)
     size = check_count("batch_size", batch_size or fitting_batch_size(images.image_shape))
     samples = find_samples(
@@ -112,7 +115,10 @@ def audit(
             classifier, images, diagnosis, alpha=alpha, beta=beta, mode=mode, tap=tap,
             target=target, reading=reading,
         )  # fmt: skip
-        schedules = [Schedule(epochs, learning_rate, seed=seed + i) for i in range(num_seeds)]
+        schedules = [
+            Schedule(epochs, learning_rate, seed=seed + i, augment=augment)
+            for i in range(num_seeds)
+        ]
         course = _treated(
             classifier,
             images,

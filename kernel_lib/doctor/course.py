@@ -6,7 +6,6 @@ tape from the scores to the maps, an outer one from the loss to the weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -130,84 +129,3 @@ class Course(keras.Model):
         output = self.classifier.network._chosen(output)
         logits, _ = linear_logits(output, self.classifier.head)
         return logits, found[0] if found else None
-
-
-class Batches:
-    """Batches in an order that the seed and the epoch name, so that a stopped fit can go on.
-
-    Args:
-        images: (num_images, height, width, channels) in [0, 1].
-        labels: (num_images,) class ids.
-        background: (num_images, map_height, map_width), share of each place that is background.
-        has_mask: (num_images,) 1 for images that own a mask.
-        batch_size: images in a batch.
-        seed: names the order.
-        masked_share: least share of masked images in each batch; None leaves it to chance.
-    """
-
-    def __init__(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        background: np.ndarray,
-        has_mask: np.ndarray,
-        *,
-        batch_size: int,
-        seed: int,
-        masked_share: float | None = None,
-    ):
-        self._images, self._labels = images, labels.astype(np.int32)
-        self._background = background.astype(np.float32)
-        self._has_mask = has_mask.astype(np.float32)
-        self._batch_size, self._seed, self._masked_share = batch_size, seed, masked_share
-
-    def __len__(self) -> int:
-        return -(-len(self._images) // self._batch_size)
-
-    def dataset(self, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
-        """All batches of these epochs one after another, for `fit` with `steps_per_epoch`."""
-
-        def give() -> Iterator[tuple]:
-            for epoch in range(first_epoch, last_epoch):
-                order = self.order(epoch)
-                for start in range(0, len(order), self._batch_size):
-                    yield self.at(order[start : start + self._batch_size])
-
-        inputs = tuple(_spec(each) for each in (self._images, self._background, self._has_mask))
-        signature = (inputs, _spec(self._labels))
-        return tf.data.Dataset.from_generator(give, output_signature=signature).prefetch(2)
-
-    def at(self, places: np.ndarray) -> tuple:
-        """The images at `places`, in the form that `Course` takes."""
-        inputs = (self._images[places], self._background[places], self._has_mask[places])
-        return inputs, self._labels[places]
-
-    def order(self, epoch: int) -> np.ndarray:
-        """Places of the images of one epoch, (num_images,)."""
-        random = np.random.default_rng([self._seed, epoch])
-        order = random.permutation(len(self._images))
-        if self._masked_share is None or not self._has_mask.any():
-            return order
-        return _with_masked(order, self._has_mask > 0, self._batch_size, self._masked_share, random)
-
-
-def _spec(array: np.ndarray) -> tf.TensorSpec:
-    return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
-
-
-def _with_masked(
-    order: np.ndarray,
-    has_mask: np.ndarray,
-    batch_size: int,
-    share: float,
-    random: np.random.Generator,
-) -> np.ndarray:
-    """Put masked images in place of others until every batch holds its share of them."""
-    order, masked = order.copy(), np.flatnonzero(has_mask)
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        others = np.flatnonzero(~has_mask[batch])
-        missing = int(np.ceil(share * len(batch))) - (len(batch) - len(others))
-        if missing > 0:
-            batch[others[:missing]] = random.choice(masked, min(missing, len(others)))
-    return order

@@ -18,14 +18,14 @@ import numpy as np
 from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib._progress import progress as progress_bar
 from kernel_lib.data import ImageSet
-from kernel_lib.data.labelme_draw import area_average
-from kernel_lib.doctor.course import Batches, Course
+from kernel_lib.doctor.batches import Batches, backgrounds
+from kernel_lib.doctor.course import Course
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
 from kernel_lib.doctor.keeping import Keeper, StopAtNaN, Validation
-from kernel_lib.doctor.owned import mask_owners
 from kernel_lib.doctor.places import check_tap, map_size
 from kernel_lib.doctor.recipe import MODES, Recipe
 from kernel_lib.doctor.survey import is_flat, survey
+from kernel_lib.models.augmentation import augmentation
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.models.copying import copied
 from kernel_lib.tasks import digest
@@ -49,7 +49,9 @@ class Schedule:
         patience: epochs without a better validation accuracy before it stops and takes the best
             weights; None runs all epochs and takes the last.
         clip: largest norm of a step's gradient.
-        seed: names the order of the images.
+        seed: names the order of the images and how they are moved.
+        augment: random moves of images and their masks, "none", "auto" or words such as
+            "crop4_flip", see `kernel_lib.models.train`.
     """
 
     epochs: int = 5
@@ -59,11 +61,17 @@ class Schedule:
     patience: int | None = None
     clip: float = 1.0
     seed: int = 0
+    augment: str = "none"
 
     def __post_init__(self) -> None:
         check_count("epochs", self.epochs)
         check_count("batch_size", self.batch_size)
         check_count("seed", self.seed, low=0)
+        if not isinstance(self.augment, str):
+            raise TypeError(
+                "`augment` of a treatment must be a name such as 'crop4_flip', because masks are "
+                f"moved too. Received: {type(self.augment).__name__}."
+            )
         if self.patience is not None:
             check_count("patience", self.patience)
         if self.masked_share is not None:
@@ -126,6 +134,7 @@ def treat(
     batch_size: int = 32,
     masked_share: float | None = None,
     patience: int | None = None,
+    augment: str = "none",
     seed: int = 0,
     folder: str | os.PathLike[str] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -150,7 +159,7 @@ def treat(
             flows into the score, or the bare "gradient"; None is the first, or the second in
             paper mode.
         scaling: "match" or "none", see `Recipe`; None is "match", or "none" in paper mode.
-        epochs, learning_rate, batch_size, masked_share, patience, seed: see `Schedule`.
+        epochs, learning_rate, batch_size, masked_share, patience, augment, seed: see `Schedule`.
         folder: where the state is kept after each epoch; a killed treatment goes on from there,
             to the same weights.
         callbacks: Keras callbacks of your own.
@@ -170,7 +179,10 @@ def treat(
     check_choice("mode", mode, MODES)
     classifier = as_classifier(model)
     classifier.check_image_set(images)
-    schedule = Schedule(epochs, learning_rate, batch_size, masked_share, patience, seed=seed)
+    schedule = Schedule(
+        epochs, learning_rate, batch_size, masked_share, patience, seed=seed, augment=augment
+    )
+    augmentation(augment, images)  # an unknown name is refused before anything is computed
     if diagnosis is None:
         diagnosis = diagnose(classifier, images, tap=tap, seed=seed, progress=progress)
     recipe, notes = recipe_for(
@@ -329,6 +341,8 @@ class Practice:
             batch_size=schedule.batch_size,
             seed=schedule.seed,
             masked_share=schedule.masked_share,
+            augment=augmentation(schedule.augment, self.images),
+            masks=self._train.masks,
         )
 
     def _own_callbacks(
@@ -352,6 +366,7 @@ class Practice:
             "relies": self._relies,
             "recipe": asdict(self.recipe),
             "schedule": asdict(schedule),
+            "moves": getattr(augmentation(schedule.augment, self.images), "recipe", "none"),
         }
         return Path(folder) / f"treat-{digest(recipe)}.npz"
 
@@ -366,25 +381,6 @@ class _Bar(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         next(self._steps, None)
-
-
-def backgrounds(images: ImageSet, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Background share of each place of a map, and which images own a mask.
-
-    Args:
-        images: an image set; an empty mask means that there is none.
-        size: (height, width) of the map.
-
-    Returns:
-        (num_images, height, width) float32 and (num_images,) float32.
-    """
-    if images.masks is None:
-        return np.zeros((len(images), *size), np.float32), np.zeros(len(images), np.float32)
-    has_mask = mask_owners(images)
-    shares = np.empty((len(images), *size), np.float32)
-    for start in range(0, len(images), 256):
-        shares[start : start + 256] = 1 - area_average(images.masks[start : start + 256], *size)
-    return shares * has_mask[:, None, None], has_mask.astype(np.float32)
 
 
 def _optimizer(schedule: Schedule, steps: int) -> keras.Optimizer:

@@ -23,7 +23,7 @@ def load_or_train(
     num_classes: int = 1000,
     preprocessing: str = "auto",
     epochs: int = 5,
-    augment: Callable | None = None,
+    augment: str | Callable | None = None,
     seed: int = 0,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = True,

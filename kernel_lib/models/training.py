@@ -14,6 +14,7 @@ from kernel_lib import __version__
 from kernel_lib._checks import check_count, check_number
 from kernel_lib._progress import progress as progress_bar
 from kernel_lib.data import ImageSet
+from kernel_lib.models.augmentation import augmentation
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.models.copying import copied
 from kernel_lib.models.fitting import Augment, Fit
@@ -32,7 +33,7 @@ def train(
     learning_rate: float = 1e-3,
     patience: int | None = None,
     min_train_accuracy: float | None = None,
-    augment: Augment | None = None,
+    augment: str | Augment | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> Classifier:
@@ -52,10 +53,12 @@ def train(
             best weights. `None`: run all epochs and return the last weights.
         min_train_accuracy: Stop as soon as the accuracy on the training images, as counted during
             an epoch, reaches this share; fail if it never does.
-        augment: TensorFlow function `(images, seed) -> images` that changes a batch of images
-            (batch, height, width, channels) in [0, 1]; `seed` is an int32 tensor (2,) that is new
-            at each step, for `tf.random.stateless_*`. To be cached, it must have an attribute
-            `recipe` that describes it.
+        augment: random moves of the training images: "none"; "auto" for those that the Model
+            Doctor's authors use on this image set; or words such as "crop4_flip_rotate15". Or a
+            TensorFlow function `(images, seed) -> images` that changes a batch of images (batch,
+            height, width, channels) in [0, 1]; `seed` is an int32 tensor (2,) that is new at each
+            step, for `tf.random.stateless_*`. To be cached, it must have an attribute `recipe`
+            that describes it.
         cache: Folder where the trained weights are kept by content. The same training is then
             read; one that was interrupted goes on after its last saved epoch, to the same bytes.
         progress: Show a progress bar.
@@ -73,6 +76,7 @@ def train(
         >>> model.history[-1]["validation_accuracy"]
     """
     _check_settings(images, batch_size, learning_rate)
+    moves: Augment | None = augmentation(augment, images)
     rule = StopRule(epochs, patience, min_train_accuracy)
     rule.check(images)
     classifier = _new_classifier(network, images, seed)
@@ -81,7 +85,7 @@ def train(
         recipe = {
             "network": _network_recipe(network, classifier),
             "images": images.digest,
-            "settings": [seed, batch_size, learning_rate, augment and _augment_recipe(augment)],
+            "settings": [seed, batch_size, learning_rate, moves and _augment_recipe(moves)],
             "rule": list(astuple(rule)),
             "version": __version__,
         }
@@ -94,7 +98,7 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
         seed=seed,
-        augment=augment,
+        augment=moves,
     )
     _run_epochs(fit, images, rule, _Checkpoint(path), progress)
     rule.check_reached(fit.history, classifier.name)

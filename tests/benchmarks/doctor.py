@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from kernel_lib.data import ImageSet, labelme_mask, write_labelme
 from kernel_lib.doctor import Course, Recipe, class_gradients, find_samples
-from kernel_lib.doctor.course import Batches
+from kernel_lib.doctor.batches import Batches
 from kernel_lib.models import build
 from kernel_lib.models.copying import copied
 

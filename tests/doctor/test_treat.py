@@ -11,10 +11,12 @@ import pytest
 import tensorflow as tf
 
 from kernel_lib.doctor import diagnose, treat
-from kernel_lib.doctor.course import Batches, Course
+from kernel_lib.doctor.batches import Batches, backgrounds
+from kernel_lib.doctor.course import Course
 from kernel_lib.doctor.diagnosis import Diagnosis
 from kernel_lib.doctor.recipe import Recipe
-from kernel_lib.doctor.treat import Practice, Schedule, backgrounds
+from kernel_lib.doctor.treat import Practice, Schedule
+from kernel_lib.models.augmentation import Augmentation
 from kernel_lib.models.copying import copied
 from kernel_lib.network.weights import value_of
 
@@ -172,10 +174,13 @@ class Kill(keras.callbacks.Callback):
         self.epoch = epoch
 
 
-@pytest.mark.parametrize("patience", [None, 3])
-def test_a_killed_treatment_ends_at_the_same_weights(images, tmp_path, patience):
+@pytest.mark.parametrize(
+    ("patience", "augment"), [(None, "none"), (3, "none"), (None, "crop1_flip")]
+)
+def test_a_killed_treatment_ends_at_the_same_weights(images, tmp_path, patience, augment):
     classifier = two_layer_network(dropout=0.3, norm=True)
     settings = {"epochs": 4, "batch_size": 16, "progress": False, "patience": patience}
+    settings |= {"augment": augment, "beta": 1}
     whole = treat(classifier, images, a_diagnosis("conv1"), folder=tmp_path / "a", **settings)
     with pytest.raises(KeyboardInterrupt):
         treat(
@@ -251,6 +256,52 @@ def test_masked_images_fill_their_share_of_each_batch():
     shares = [inputs[2].numpy().mean() for inputs, _ in batches.dataset(0, 1)]
     assert len(shares) == 5
     assert min(shares) >= 0.25
+
+
+def test_masks_are_moved_with_their_images():
+    """The masks are where the images are bright, so after any move they must be there still."""
+    rng = np.random.default_rng(0)
+    masks = rng.random((40, 8, 8)) > 0.6
+    masks[:4] = False
+    pictures = masks[..., None].astype(np.float32)
+    background = 1 - pictures[..., 0] * 1.0
+    background[:4] = 0
+    batches = Batches(
+        pictures, np.arange(40), background, masks.any(axis=(1, 2)), batch_size=16, seed=0,
+        augment=Augmentation(crop=2, flip=True, rotate=30.0), masks=masks,
+    )  # fmt: skip
+    epochs = [list(batches.dataset(epoch, epoch + 1)) for epoch in (0, 0, 1)]
+    for (moved, outside, owned), labels in epochs[0]:
+        np.testing.assert_array_equal(owned.numpy() > 0, labels.numpy() >= 4)
+        inside = owned.numpy()[:, None, None] * (1 - moved.numpy()[..., 0])
+        np.testing.assert_array_equal(outside.numpy(), inside)
+        assert not np.array_equal(moved.numpy(), pictures[labels.numpy()])
+    first, again, later = (epoch[0][0][0].numpy() for epoch in epochs)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, later)
+
+
+def test_an_object_that_leaves_the_picture_leaves_no_mask():
+    masks = np.zeros((64, 6, 6), bool)
+    masks[:, 0, 0] = True
+    batches = Batches(
+        np.zeros((64, 6, 6, 1), np.float32), np.zeros(64), 1.0 - masks, np.ones(64),
+        batch_size=64, seed=0, augment=Augmentation(crop=1), masks=masks,
+    )  # fmt: skip
+    _, outside, owned = batches.at(np.arange(64), 0)[0]
+    assert 0.2 < owned.mean() < 0.8
+    np.testing.assert_array_equal(outside.sum(axis=(1, 2)), owned * 35)
+
+
+def test_a_treatment_with_moves_is_another_one(classifier, images):
+    plain, moving = (
+        treat(classifier, images, a_diagnosis(), augment=name, **FAST) for name in ("none", "crop1")
+    )
+    assert plain.classifier.digest != moving.classifier.digest
+    with pytest.raises(ValueError, match="`augment` must be 'none', 'auto'"):
+        treat(classifier, images, a_diagnosis(), augment="mirror", **FAST)
+    with pytest.raises(TypeError, match="because masks are moved too"):
+        treat(classifier, images, a_diagnosis(), augment=lambda images, seed: images, **FAST)
 
 
 def test_backgrounds_are_averaged_by_area(images):
