@@ -146,13 +146,14 @@ class _Job:
         import tensorflow as tf
 
         size = len(self.images[batch])
-        labels = tf.zeros(size, tf.int32) if self.labels is None else tf.constant(self.labels[batch])
-        originals = tf.fill([size], -1)
+        labels = np.zeros(size, np.int32) if self.labels is None else self.labels[batch]
+        originals = np.full(size, -1, np.int32)
         pictures = {}
         for step, moved in steps:
-            signals, predictions = self.function(tf.constant(moved), labels, originals)
+            inputs = map(tf.constant, (moved, labels, originals))
+            signals, predictions = self.function(*inputs)
             if not pictures:
-                originals = predictions
+                originals = predictions.numpy()
             pictures[step] = moved
             found.values[:, step, batch] = signals.numpy().T
             found.predictions[step, batch] = predictions.numpy()
