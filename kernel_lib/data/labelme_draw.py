@@ -103,22 +103,29 @@ def area_average(masks: np.ndarray, height: int, width: int) -> np.ndarray:
         float32 (..., height, width), the covered share of each new pixel.
     """
     masks = np.asarray(masks)
-    if masks.shape[-2:] != (height, width):
-        masks = _averaged(_averaged(masks, height, -2), width, -1)
+    old = masks.shape[-2:]
+    if old != (height, width):
+        values, most = (masks.view(np.uint8), 1) if masks.dtype == bool else (masks, None)
+        for new in (height, width):
+            most = most and most * values.shape[-2]
+            values = np.ascontiguousarray(np.swapaxes(_summed(values, new, most), -2, -1))
+        masks = values / (old[0] * old[1])
     return masks.astype(np.float32)
 
 
-def _averaged(values: np.ndarray, new: int, axis: int) -> np.ndarray:
-    """Average along one axis: differences of the running total at the new pixels' edges."""
-    old = values.shape[axis]
-    if old == new:
-        return values
-    edges = np.arange(new + 1) * (old / new)
-    whole = np.minimum(edges.astype(int), old - 1)
-    counted = np.int32 if values.dtype == bool else np.float64
-    before = np.cumsum(values, axis, dtype=counted) - values  # total left of each old pixel
-    shape = [1] * values.ndim
-    shape[axis] = new + 1
-    part = (edges - whole).reshape(shape)
-    totals = before.take(whole, axis) + part * values.take(whole, axis)
-    return np.diff(totals, axis=axis) * (new / old)
+def _summed(values: np.ndarray, new: int, most: int | None) -> np.ndarray:
+    """Sum rows over what each new row covers, in units of 1 / new of an old row.
+
+    All overlaps are whole numbers then, so sums of masks are exact. They are kept in the smallest
+    integers that hold `most`, because to get memory costs more here than to add.
+    """
+    old = values.shape[-2]
+    kind = np.dtype(np.float64) if most is None else np.min_scalar_type(most)
+    total = np.zeros((*values.shape[:-2], new, values.shape[-1]), kind)
+    starts = np.arange(new) * old
+    for step in range(-(-old // new) + 1):
+        row = starts // new + step
+        overlap = np.minimum(starts + old, (row + 1) * new) - np.maximum(starts, row * new)
+        weights = np.maximum(overlap, 0).astype(kind)[:, None]
+        total += weights * values.take(np.minimum(row, old - 1), axis=-2)
+    return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import zlib
 
 import numpy as np
@@ -183,6 +184,18 @@ def test_scaling_keeps_the_mean_and_does_not_shift():
     np.testing.assert_allclose(area_average(mask[:, ::-1], 5, 7), odd[:, ::-1], atol=1e-6)
     row = area_average(np.array([[1, 0, 0]]), 1, 2)
     np.testing.assert_allclose(row, [[2 / 3, 0]], atol=1e-7)
+
+
+@pytest.mark.parametrize(("old", "new"), [((10, 15), (4, 6)), ((3, 8), (7, 5)), ((64, 9), (3, 9))])
+def test_area_average_is_the_mean_over_a_common_grid(old, new):
+    """Blown up to their least common multiple, both grids consist of whole cells."""
+    values = np.random.default_rng(0).random((2, *old)) > 0.5
+    common = [math.lcm(a, b) for a, b in zip(old, new, strict=True)]
+    fine = values.repeat(common[0] // old[0], axis=1).repeat(common[1] // old[1], axis=2)
+    cells = fine.reshape(2, new[0], common[0] // new[0], new[1], common[1] // new[1])
+    wanted = cells.mean(axis=(2, 4)).astype(np.float32)
+    np.testing.assert_array_equal(area_average(values, *new), wanted)
+    np.testing.assert_allclose(area_average(values.astype(float), *new), wanted, atol=1e-6)
 
 
 def test_a_mask_drawn_on_an_enlarged_image_comes_back_exactly():
