@@ -38,7 +38,7 @@ def make_assessor(
 
     Args:
         transform: "rotation", "scaling" or "brightness".
-        folder: where networks and measurements are kept.
+        folder: where networks and measurements are kept; the latter also as a table, a CSV file.
         output: where the assessor and its data sheet go.
         num_models: networks of the zoo.
         data: name of the images.
@@ -50,6 +50,7 @@ def make_assessor(
     """
     recipes = zoo.small_plan(transform, num_models, seed=seed)
     measured = zoo.build(recipes, folder, data=data, transform=transform, workers=workers)
+    measured.save_csv(folder / f"{transform}.csv")
     scores = zoo.judge(measured, algorithms=["logistic"], repeats=5, seed=seed)
     assessor = measured.assessor(name=transform, seed=seed)
     judged = scores.set_index("algorithm").round(3)

@@ -148,22 +148,19 @@ class _Job:
         size = len(self.images[batch])
         labels = np.zeros(size, np.int32) if self.labels is None else self.labels[batch]
         originals = np.full(size, -1, np.int32)
-        pictures = {}
+        pictures: dict[int, np.ndarray] = {}
         for step, moved in steps:
             inputs = map(tf.constant, (moved, labels, originals))
             signals, predictions = self.function(*inputs)
             if not pictures:
                 originals = predictions.numpy()
             pictures[step] = moved
-            found.values[:, step, batch] = signals.numpy().T
-            found.predictions[step, batch] = predictions.numpy()
+            found.note(step, batch, signals.numpy().T, predictions.numpy())
         found.note_plateaus(pictures)
 
     def finished(self, found: _Found) -> Signals:
-        values = found.values
-        lost = ~np.isfinite(values).all(axis=(1, 2))
-        if lost.any():
-            names = ", ".join(self.names[index] for index in np.flatnonzero(lost))
+        if found.lost.any():
+            names = ", ".join(self.names[index] for index in np.flatnonzero(found.lost))
             raise ValueError(
                 f"The network {self.classifier.name!r} gives NaN or infinite values at some steps "
                 f"of {self.stepper.transform.name!r}, in: {names}. Its weights or its "
@@ -172,7 +169,7 @@ class _Job:
         plateau = np.concatenate([[0], np.cumsum(~found.same)])
         return Signals(
             self.names,
-            values,
+            found.values,
             found.predictions,
             self.stepper.grid,
             None if self.labels is None else self.labels.astype(np.int64),
@@ -213,6 +210,12 @@ class _Found:
             self.values = np.lib.format.open_memmap(store, "w+", np.float32, shape)
         self.predictions = np.empty(shape[1:], np.int32)
         self.same = np.ones(shape[1] - 1, bool)  # whether a step's pixels are those of the next
+        self.lost = np.zeros(shape[0], bool)  # whether a signal is no number somewhere
+
+    def note(self, step: int, batch: slice, signals: np.ndarray, predictions: np.ndarray) -> None:
+        self.values[:, step, batch] = signals  # (num_signals, batch)
+        self.predictions[step, batch] = predictions
+        self.lost |= ~np.isfinite(signals).all(axis=1)
 
     def note_plateaus(self, moved: dict[int, np.ndarray]) -> None:
         for step in np.flatnonzero(self.same).tolist():

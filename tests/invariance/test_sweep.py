@@ -147,6 +147,22 @@ def test_weights_come_back_after_an_error(small_network, labelled, monkeypatch, 
     assert small_network.digest == before
 
 
+def test_a_transformation_that_fails_is_heard_and_the_network_is_left_alone(
+    small_network, labelled
+):
+    """Steps are made in a thread of their own: what goes wrong there must come out here."""
+    before = small_network.digest
+
+    def moody(images, value):
+        if value > 5:
+            raise RuntimeError("too far")
+        return images
+
+    with pytest.raises(RuntimeError, match="too far"):
+        sweep(small_network, labelled, moody, ANGLES, progress=False)
+    assert small_network.digest == before
+
+
 def test_plateaus_are_found_in_the_pixels(small_network, pictures):
     signals = sweep(
         small_network, pictures, "rotation", [-20, -0.1, 0, 0.1, 20], rules="paper",

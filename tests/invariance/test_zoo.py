@@ -113,6 +113,17 @@ def test_defects_of_the_order_and_the_labels():
     assert 0.35 < images.is_noise[images.weights > 0].mean() < 0.65
 
 
+def test_one_sided_augmentation_leaves_out_the_lower_part():
+    recipe = ModelRecipe("x", augment="brightness", max_augment=0.4, defect="one_sided", amount=0.5)
+    drawn = epoch_of(recipe)
+    factors = drawn.factors[drawn.weights > 0]
+    assert 1.0 <= factors.min() < 1.05
+    assert 1.35 < factors.max() <= 1.4
+    turned = epoch_of(replace(recipe, augment="rotation", max_augment=20.0, amount=0.75))
+    angles = np.degrees(np.arctan2(turned.moves[..., 3], turned.moves[..., 0]))
+    assert angles[turned.weights > 0].min() >= 10
+
+
 def test_augmentation_stays_in_its_range_and_holes_stay_empty():
     random = epoch_of(ModelRecipe("x", max_augment=5.0, augment="rotation"))
     angles = np.degrees(np.arctan2(random.moves[..., 3], random.moves[..., 0]))
@@ -215,30 +226,48 @@ def test_networks_that_differ_in_kind_are_not_trained_together(digits, recipes):
 # --- the whole ------------------------------------------------------------------------------------
 
 
+OPTIONS = {"data": "digits", "num_data": 300, "transform": "scaling", "num_images": 40,
+           "num_truth": 60, "progress": False}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def small_zoo(tmp_path_factory):
     plan = [
-        replace(r, network="small_cnn", epochs=min(r.epochs, 4), adversarial=False)
-        for r in zoo.small_plan("scaling", 10)
+        replace(r, network="small_cnn", epochs=min(r.epochs, 3), adversarial=False)
+        for r in zoo.small_plan("scaling", 6)
     ]
     folder = tmp_path_factory.mktemp("zoo")
-    options = {"data": "digits", "num_data": 400, "transform": "scaling", "num_images": 40,
-               "num_truth": 60, "progress": False}  # fmt: skip
-    return zoo.build(plan, folder, **options), plan, folder, options
+    return zoo.build(plan, folder, group_size=4, **OPTIONS), plan, folder
 
 
 def test_a_zoo_has_a_row_for_each_network(small_zoo):
-    built, plan, _, _ = small_zoo
+    built, plan, _ = small_zoo
     assert sorted(built.models.name) == sorted(recipe.name for recipe in plan)
-    assert built.features.shape == (10, 80)
+    assert built.features.shape == (6, 80)
     assert np.isfinite(built.features).all()
     assert not built.run.failed
+    assert built.data["num_images"] == 300
+    assert built.data["digest"] == load("digits", num_images=300).digest
 
 
-def test_a_zoo_goes_on_where_it_was_and_two_processes_give_the_same(small_zoo, tmp_path):
-    built, plan, folder, options = small_zoo
-    again = zoo.build(plan, folder, **options)
+def test_a_zoo_goes_on_where_it_was(small_zoo):
+    built, plan, folder = small_zoo
+    again = zoo.build(plan, folder, group_size=4, **OPTIONS)
     assert again.run.done == built.run.done
     assert np.array_equal(again.features, built.features)
-    two = zoo.build(plan, tmp_path, workers=2, **options)
-    assert two.run.done == built.run.done
+
+
+@pytest.mark.parametrize("kind", ["two processes", "a Dask cluster of two"])
+def test_the_same_bytes_from_wherever_it_was_built(small_zoo, tmp_path, kind):
+    built, plan, _ = small_zoo
+    if kind == "two processes":
+        there = zoo.build(plan, tmp_path, group_size=4, workers=2, **OPTIONS)
+    else:
+        distributed = pytest.importorskip("distributed")
+        with distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as cluster:
+            address = cluster.scheduler_address
+            there = zoo.build(plan, tmp_path, group_size=4, workers=address, **OPTIONS)
+    assert there.run.done == built.run.done  # digests of all weights, signals and measurements
+    assert np.array_equal(there.features, built.features)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count
+from kernel_lib.data import load
 from kernel_lib.invariance.assessor import Assessor
 from kernel_lib.invariance.features import feature_names
 from kernel_lib.invariance.transforms import CLEAN, Rules, as_rules, as_transform
 from kernel_lib.invariance.truth import VERDICTS
 from kernel_lib.invariance.zoo.recipes import ModelRecipe
 from kernel_lib.invariance.zoo.work import TRUTH_COLUMNS
+from kernel_lib.report.provenance import data_origin
 from kernel_lib.tasks import Task, TaskRun, atomic_path, read_arrays, run_tasks
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Zoo:
         names: of the features.
         setting: transformation, grid, resampling and mode.
         run: what became of the tasks.
+        data: name, digest and size of the images it was made with.
     """
 
     models: pd.DataFrame
@@ -43,6 +46,7 @@ class Zoo:
     names: tuple[str, ...]
     setting: dict[str, Any]
     run: TaskRun
+    data: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_assessable(self) -> np.ndarray:
@@ -60,7 +64,7 @@ class Zoo:
         """The networks that can be judged at all."""
         keep = self.is_assessable
         models = self.models[keep].reset_index(drop=True)
-        return Zoo(models, self.features[keep], self.names, self.setting, self.run)
+        return replace(self, models=models, features=self.features[keep])
 
     def assessor(self, *, name: str = "assessor", seed: int = 0) -> Assessor:
         """An assessor fitted to all networks that can be judged."""
@@ -140,6 +144,7 @@ def build(
         "num_images": num_images,
         "num_truth": num_truth,
     }
+    origin = data_origin(load(data, seed=seed, num_images=num_data))
     groups = grouped(recipes, group_size)
     measured = [
         _tasks(group, images, sweeps, {"mode": mode, "cuts": dict(cuts or {})}) for group in groups
@@ -152,7 +157,8 @@ def build(
         "resampling": as_rules(rules).resampling,
         "mode": mode,
     }
-    return _gathered(groups, measured, Path(folder), names, setting, run)
+    models, features = _gathered(groups, measured, Path(folder), run)
+    return Zoo(models, features, names, setting, run, origin)
 
 
 def grouped(recipes: Sequence[ModelRecipe], size: int) -> list[list[ModelRecipe]]:
@@ -190,10 +196,9 @@ def _gathered(
     groups: Sequence[Sequence[ModelRecipe]],
     tasks: Sequence[Task],
     folder: Path,
-    names: tuple[str, ...],
-    setting: dict[str, Any],
     run: TaskRun,
-) -> Zoo:
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows and features of all networks that were finished, held-out ones last."""
     import pandas as pd
 
     rows, found = [], []
@@ -211,5 +216,4 @@ def _gathered(
             f"{next(iter(run.failed.values()), 'unknown')}"
         )
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["held_out"], rows[i]["name"]))
-    models = pd.DataFrame([rows[i] for i in order])
-    return Zoo(models, np.concatenate(found)[order], names, setting, run)
+    return pd.DataFrame([rows[i] for i in order]), np.concatenate(found)[order]

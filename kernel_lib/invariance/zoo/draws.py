@@ -114,11 +114,9 @@ def _amounts(recipe: ModelRecipe, count: int, random: np.random.Generator) -> np
     """Angles or factors for each image, uniform in the range of the augmentation."""
     if recipe.augment == "none":
         return np.zeros(count)
-    middle, low = (0.0, -np.inf) if recipe.augment == "rotation" else (1.0, 0.0)
 
     def draw(number: int) -> np.ndarray:
-        span = (max(low, middle - recipe.max_augment), middle + recipe.max_augment)
-        return random.uniform(*span, number)
+        return random.uniform(*_span(recipe), number)
 
     amounts = draw(count)
     if recipe.defect != "augment_holes":
@@ -133,6 +131,13 @@ def _amounts(recipe: ModelRecipe, count: int, random: np.random.Generator) -> np
             break
         amounts[refused] = draw(int(refused.sum()))
     return amounts
+
+
+def _span(recipe: ModelRecipe) -> tuple[float, float]:
+    """Least and largest amount of the augmentation."""
+    middle, least = (0.0, -np.inf) if recipe.augment == "rotation" else (1.0, 0.0)
+    low, high = max(least, middle - recipe.max_augment), middle + recipe.max_augment
+    return (low + recipe.amount * (high - low) if recipe.defect == "one_sided" else low), high
 
 
 def _maps(

@@ -7,6 +7,7 @@ feature, the mean of the confidence matrix.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -263,12 +264,10 @@ def transfer(
     if source.names != target.names:
         raise ValueError("The two zoos have other features: nothing learnt on one fits the other.")
     checked_labels(source.is_invariant)
-    both = type(source)(
-        pd.concat([source.models, target.models], ignore_index=True),
-        np.concatenate([source.features, target.features]),
-        source.names,
-        source.setting,
-        source.run,
+    both = replace(
+        source,
+        models=pd.concat([source.models, target.models], ignore_index=True),
+        features=np.concatenate([source.features, target.features]),
     )
     labels = both.is_invariant
     fold = (np.arange(len(source.models)), np.arange(len(source.models), len(labels)))

@@ -14,6 +14,7 @@ the augmentation they saw, in length and speed of training, and in deliberate de
 | augment_holes | some small amounts of the augmentation never occur | |
 | label_noise | a share of labels is drawn anew at each look, over all classes | share |
 | leakage | a share of the test images is added to the training images | share |
+| one_sided | of the range of the augmentation only the upper end occurs | share left out |
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ DEFECTS = (
     "augment_holes",
     "label_noise",
     "leakage",
+    "one_sided",
 )
 AUGMENTS = ("none", "rotation", "scaling", "brightness")
 
@@ -98,7 +100,9 @@ def small_plan(
     """A zoo that trains on embedded data in minutes, with networks of all kinds.
 
     Ranges of augmentation from none to twice the tested one, few images and many, short and long
-    training, and every defect; every third network is held out.
+    training, and every defect; every third network is held out. Networks that read digits hardly
+    lose by small rotations and by brightness, whatever else is wrong with them; for these two,
+    every second network is trained one-sidedly, so that there are enough that do.
 
     Args:
         transform: "rotation", "scaling" or "brightness".
@@ -144,12 +148,34 @@ _KINDS: tuple[tuple[float, str, float, int], ...] = (
     (0.67, "less_data", 0.07, 50),
     (0.0, "class_by_class", 0.0, 6),
 )
+# One-sided kinds: (range as a share of the tested one, share left out). From hardly any harm to
+# half of the accuracy: by rotations up to 45 degrees, by images up to 3.4 times as bright.
+_ONE_SIDED = {
+    "rotation": (
+        (1.0, 0.5), (2.0, 0.5), (1.33, 0.9), (0.67, 0.9), (1.0, 0.9), (2.0, 0.25), (2.0, 0.6),
+        (1.33, 0.5), (3.0, 0.5), (1.0, 0.75), (3.0, 0.4), (1.67, 0.75), (0.67, 0.5),
+    ),
+    "brightness": (
+        (1.33, 0.9), (5.0, 0.9), (3.0, 0.9), (2.5, 0.9), (8.0, 0.75), (2.0, 0.9), (6.0, 0.9),
+        (4.0, 0.75), (4.0, 0.9), (3.0, 0.75), (8.0, 0.9), (5.0, 0.75), (6.0, 0.75),
+    ),
+}  # fmt: skip
 _RATES = (1e-3, 2e-3, 5e-4)
 _TESTED_RANGE = {"rotation": 15.0, "scaling": 0.3, "brightness": 0.3}
 
 
+def _kind(transform: str, position: int) -> tuple[float, str, float, int]:
+    if transform == "scaling":
+        return _KINDS[position % len(_KINDS)]
+    half = position // 2
+    if position % 2 == 0:
+        return _KINDS[half % len(_KINDS)]
+    share, amount = _ONE_SIDED[transform][half % len(_ONE_SIDED[transform])]
+    return share, "one_sided", amount, 6
+
+
 def _small_recipe(transform: str, position: int, network: str, seed: int) -> ModelRecipe:
-    share, defect, amount, epochs = _KINDS[position % len(_KINDS)]
+    share, defect, amount, epochs = _kind(transform, position)
     turn = position // len(_KINDS)  # so that no kind is held out every time
     return ModelRecipe(
         name=f"{transform}-{position:03d}",

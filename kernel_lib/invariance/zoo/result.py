@@ -12,10 +12,10 @@ from kernel_lib.invariance.zoo.build import Zoo
 from kernel_lib.invariance.zoo.judging import YARDSTICKS
 from kernel_lib.report.provenance import surroundings
 from kernel_lib.report.result import AuditResult, Verdict
+from kernel_lib.tasks import digest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from kernel_lib.tasks import digest
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def summarize(
     features = np.array(zoo.features)
     content = digest([zoo.models.to_csv(index=False), features])
     origin = surroundings(seed) | {
-        "model": {"name": f"{len(zoo.models)} networks", "digest": content}
+        "model": {"name": f"{len(zoo.models)} networks", "digest": content},
+        "data": zoo.data,
     }
     return ZooResult(scores, tables, {"features": features}, verdict, parameters, origin)
 
