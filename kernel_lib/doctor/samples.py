@@ -110,6 +110,7 @@ class Samples:
         *,
         kind: str = "low",
         scale: int | None = None,
+        with_masks: bool = False,
     ) -> Path:
         """Write the samples of one kind as a folder of images with a manifest, for annotation.
 
@@ -119,13 +120,19 @@ class Samples:
             images: the image set that was searched; not needed for a stream.
             kind: "high" or "low".
             scale: times by which images are enlarged, see `kernel_lib.data.export_labelme`.
+            with_masks: write the masks that the image set has beside the images, as LabelMe
+                files to be corrected.
         """
         rows = self.table[self.table.kind == check_choice("kind", kind, ("high", "low"))]
         if rows.empty:
             raise ValueError(f"There are no samples of {kind} confidence to write.")
         names = [_file_name(row) for row in rows.itertuples()]
-        pictures = self._pictures(images, rows["index"].to_numpy())
-        export_labelme(pictures, folder, names, scale=scale)
+        places = rows["index"].to_numpy()
+        masks = None
+        if with_masks and images is not None and images.masks is not None:
+            masks = images.masks[places]
+        pictures = self._pictures(images, places)
+        export_labelme(pictures, folder, names, masks=masks, scale=scale)
         pixels = {} if images is None else {"pixels": digest(images.images)}
         with atomic_path(Path(folder) / MANIFEST) as temporary:
             lines = (
