@@ -1,6 +1,6 @@
 """How fast the model doctor is, beside the plain ways and the floor.
 
-    python tests/benchmarks/doctor.py
+    python tests/benchmarks/doctor.py [--images 60000]
 
 Prints one table. CPU seconds stand beside wall seconds, because other work may share the machine;
 each is the least of several runs.
@@ -8,9 +8,11 @@ each is the least of several runs.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -116,14 +118,40 @@ def treatment_step(images: ImageSet) -> list[Row]:
     return rows
 
 
-def mining(images: ImageSet) -> list[Row]:
-    """Finding samples beside bare prediction of the same images."""
-    classifier = build("small_cnn", images.image_shape, CLASSES)
-    search = least(lambda: find_samples(classifier, images, split="all", progress=False), 3)
+def mining(num_images: int) -> list[Row]:
+    """Finding samples in a stream beside bare prediction of the same stream, and what they hold."""
+    classifier = build("small_cnn", (28, 28, 1), CLASSES)
+    random = np.random.default_rng(0)
+    batch = random.random((500, 28, 28, 1), np.float32), np.arange(500) % CLASSES
+
+    def stream(count: int = num_images) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return (batch for _ in range(count // 500))
+
+    def bare() -> None:
+        for images, _ in stream():
+            classifier.logits(images, len(images))
+
+    def search(count: int = num_images) -> object:
+        return find_samples(classifier, stream(count), progress=False)
+
+    few, many = (peak_memory(lambda count=count: search(count)) for count in (5000, num_images))
+    print(f"Memory of finding samples: {few / 1e6:.1f} MB in 5,000 images, {many / 1e6:.1f} MB in "
+          f"{num_images:,}.")  # fmt: skip
+    prediction = least(bare, 3)
     return [
-        ("finding samples", search),
-        ("  bare prediction", least(lambda: classifier.logits(images.images, 128), 3)),
+        (f"bare prediction of {num_images:,} images", prediction),
+        ("  finding samples among them", least(search, 3)),
     ]
+
+
+def peak_memory(work: Callable[[], object]) -> int:
+    """Most bytes that Python and NumPy hold at once during `work`."""
+    work()
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def masks() -> list[Row]:
@@ -147,13 +175,16 @@ def masks() -> list[Row]:
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=60_000, help="images searched for samples")
+    num_images = parser.parse_args().images
     random = np.random.default_rng(0)
-    pictures = random.random((6000, 32, 32, 3), np.float32)
-    labels = np.arange(6000) % CLASSES
+    pictures = random.random((640, 32, 32, 3), np.float32)
+    labels = np.arange(640) % CLASSES
     images = ImageSet(pictures, labels)
     rows = all_class_gradients(pictures[:200])
     rows += treatment_step(images.select(np.arange(640)))
-    rows += mining(images)
+    rows += mining(num_images)
     rows += masks()
     print(f"{'what':52}{'wall s':>10}{'CPU s':>10}{'ratio':>9}{'CPU ratio':>11}")
     base = rows[0][1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -112,6 +113,19 @@ def test_the_way_to_labelme_and_back(classifier, tmp_path):
     imported = import_labelme(folder, images)
     assert imported.indices.tolist() == [entries[0]["index"]]
     assert imported.masks[0].tolist() == [[True, True, False, False]] * 2 + [[False] * 4] * 2
+
+
+def test_known_masks_are_written_beside_the_images(classifier, tmp_path):
+    images = image_set([0.7, 0.65, 0.2, 0.01], [1, 0, 0, 0])
+    masks = np.zeros((4, *images.image_shape[:2]), bool)
+    masks[:3, 1:, 2:] = True
+    images = replace(images, masks=masks)
+    samples = find_samples(classifier, images, low_range=(0.6, 0.85), progress=False)
+    plain = samples.save(tmp_path / "plain", images)
+    assert not list(plain.rglob("*.json"))
+    imported = import_labelme(samples.save(tmp_path / "known", images, with_masks=True), images)
+    assert imported.indices.tolist() == sorted(samples.indices("low").tolist())
+    np.testing.assert_array_equal(imported.masks, masks[imported.indices])
 
 
 def test_wrong_settings_are_refused(classifier):

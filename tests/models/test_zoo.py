@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -122,13 +123,21 @@ def test_inception_enlarges_small_images_inside() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [28, 32, 96])
+@pytest.mark.parametrize(("size", "channels"), [(28, 3), (96, 1)])  # others: tests/doctor
 @pytest.mark.parametrize("name", ZOO)
 def test_every_network_builds_at_every_size(name: str, size: int, channels: int) -> None:
     model = outline(name, (size, size, channels))
     assert model.output_shape == (None, 10)
     assert min(last_map(model)[:2]) >= (2 if name == "vgg16" else 3)
+
+
+def test_the_docs_name_every_network_and_its_parameters() -> None:
+    """The table of docs/doctor.md against the code; tests/doctor compares its last column."""
+    text = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    told = {cells[0].strip(" `"): cells[2].strip().replace(",", "") for cells in rows}
+    networks = {name: told[name] for name in told if name in ZOO}
+    assert networks == {name: str(count) for name, (_, count, _) in ZOO.items()}
 
 
 def test_the_names_of_layers_do_not_depend_on_what_was_built_before() -> None:
