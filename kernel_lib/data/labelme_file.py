@@ -162,8 +162,9 @@ def _shape(entry: Any, place: str, side: int) -> Shape:
     if len(points) < fewest or (most is not None and len(points) > most):
         wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
         raise ValueError(f"{place}: a {kind} needs {wanted} points. Received: {len(points)}.")
-    if kind == "polygon" and not _encloses_area(points):
-        raise ValueError(f"{place} is a polygon without area: its points lie on one line.")
+    if kind in ("polygon", "oriented_rectangle") and not _encloses_area(points):
+        name = kind.replace("_", " ")
+        raise ValueError(f"{place} is a {name} without area: its points lie on one line.")
     mask = entry.get("mask")
     if kind == "mask" and not isinstance(mask, str):
         raise ValueError(f"{place} is of the type 'mask' but holds no mask picture.")

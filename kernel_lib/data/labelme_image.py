@@ -69,11 +69,16 @@ def linked_picture(image_path: str, folder: Path | None, name: str) -> Image.Ima
             f"{name} names its image by an absolute path, which is not followed: {image_path!r}."
         )
     target = folder.joinpath(*windows.parts)
-    if not target.resolve().is_relative_to(folder.resolve()):
+    try:
+        is_inside = target.resolve().is_relative_to(folder.resolve())
+        is_there = is_inside and target.is_file()
+    except (OSError, ValueError) as error:  # a zero byte, or a name no disk can hold
+        raise ValueError(f"{name} names its image by no path: {image_path!r:.80}.") from error
+    if not is_inside:
         raise ValueError(
             f"{name} names an image outside its folder, which is not followed: {image_path!r}."
         )
-    if not target.is_file():
+    if not is_there:
         raise ValueError(f"{name} names an image that is not there: {image_path!r}.")
     return _opened(target, f"{name}: the image {image_path!r}")
 
@@ -107,12 +112,17 @@ def _stated_size(content: Mapping[str, Any], name: str) -> tuple[int, int] | Non
     sizes = content.get("imageHeight"), content.get("imageWidth")
     if None in sizes:
         return None
-    if not all(isinstance(s, int | float) and s == s and s >= 1 and s == int(s) for s in sizes):
+    if not all(_is_side(size) for size in sizes):
         raise ValueError(
-            f"{name}: `imageHeight` and `imageWidth` must be whole numbers of at least 1. "
-            f"Received: {sizes[0]!r} and {sizes[1]!r}."
+            f"{name}: `imageHeight` and `imageWidth` must be whole numbers of at least 1, and no "
+            f"more than {_MOST_PIXELS:,}. Received: {sizes[0]!r:.40} and {sizes[1]!r:.40}."
         )
     return int(sizes[0]), int(sizes[1])  # type: ignore[arg-type]
+
+
+def _is_side(size: Any) -> bool:
+    """Whether a number can be the side of an image; infinity and NaN cannot."""
+    return isinstance(size, int | float) and 1 <= size <= _MOST_PIXELS and size == int(size)
 
 
 def _size(picture: Image.Image) -> tuple[int, int]:

@@ -40,8 +40,7 @@ def plant_shortcut(images: ImageSet, strength: float = 0.95, seed: int = 0) -> I
     told = random.random(len(images)) < strength
     told[images.splits["test"]] = False
     number = np.where(told, images.labels, random.integers(count, size=len(images)))
-    colors = _colors(count)[number]
-    colors = colors if images.image_shape[2] == 3 else colors.mean(axis=1, keepdims=True)
+    colors = (_colors(count) if images.image_shape[2] == 3 else _greys(count))[number]
     colors = np.clip(colors + random.uniform(-0.06, 0.06, colors.shape), 0, 1)
     has_mask = mask_owners(images)[:, None, None]
     background = (~images.masks & has_mask)[..., None]
@@ -63,3 +62,8 @@ def _colors(count: int) -> np.ndarray:
     hues = np.arange(count) / count
     phases = (hues[:, None] + np.array([0, 1 / 3, 2 / 3])[None, :]) * 2 * np.pi
     return 0.62 + 0.3 * np.cos(phases)
+
+
+def _greys(count: int) -> np.ndarray:
+    """Levels of grey, evenly apart, (count, 1) in [0, 1]."""
+    return np.linspace(0.25, 0.9, count)[:, None]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from kernel_lib import __version__
 from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib._progress import progress as progress_bar
 from kernel_lib.data import ImageSet
@@ -366,6 +367,7 @@ class Practice:
             "relies": self._relies,
             "recipe": asdict(self.recipe),
             "schedule": asdict(schedule),
+            "version": __version__,
             "moves": getattr(augmentation(schedule.augment, self.images), "recipe", "none"),
         }
         return Path(folder) / f"treat-{digest(recipe)}.npz"

@@ -247,7 +247,10 @@ BAD = {
     "no LabelMe file": [1, 2],
     "is no LabelMe file": {"images": [], "annotations": []},
     "holds no shapes": annotation(),
-    "without area": annotation(shape([[1, 1], [2, 2], [5, 5]])),
+    "a polygon without area": annotation(shape([[1, 1], [2, 2], [5, 5]])),
+    "an? oriented rectangle without area": annotation(
+        shape([[1, 1], [2, 2], [5, 5], [3, 3]], "oriented_rectangle")
+    ),
     "not finite": annotation(shape([[1, float("nan")], [2, 2], [5, 9]])),
     "farther than 10 times": annotation(shape([[1, 1e9], [2, 2], [5, 9]])),
     r"list of \[x, y\]": annotation(shape([[1], [2, 2], [5, 9]])),
@@ -260,6 +263,8 @@ BAD = {
     "no image that can be read": annotation(shape([[1, 1], [2, 2]], "mask", mask="aGVsbG8=")),
     "in a box of": annotation(shape([[1, 1], [9, 9]], "mask", mask=png(np.ones((2, 2), np.uint8)))),
     "must be whole numbers": annotation(GOOD, height=3.5),
+    "Received: inf and": annotation(GOOD, height=float("inf")),
+    r"Received: 100000000000\d* and": annotation(GOOD, height=10**400),
     "group_id": annotation(shape([[1, 1], [9, 9]], "rectangle", group_id="a")),
     "more than 90,000,000": annotation(GOOD, height=10**6, width=10**6),
     "cover no pixel": annotation(shape([[70, 70], [80, 80]], "rectangle")),
@@ -302,6 +307,8 @@ def test_truncated_files_are_named(tmp_path):
         (r"..\secret.png", "outside its folder"),
         ("link.png", "outside its folder"),
         ("missing.png", "not there"),
+        ("zero\0byte.png", "by no path"),
+        ("long" * 2000 + ".png", "by no path|not there"),
     ],
 )
 def test_paths_are_never_followed_out_of_the_folder(image_path, message, tmp_path):

@@ -93,6 +93,10 @@ def test_a_planted_shortcut_holds_in_training_and_not_in_the_test(images):
     np.testing.assert_array_equal(planted.images[planted.masks], images.images[images.masks])
     bare = ~images.masks.any(axis=(1, 2))
     np.testing.assert_array_equal(planted.images[bare], images.images[bare])
+    # In one channel too, each class has a level of its own.
+    outside = planted.images[..., 0].astype(float).min(axis=(1, 2))[~bare & (number == 0)]
+    brighter = planted.images[~bare & (number == 2)][:, 0, 0, 0]
+    assert brighter.min() > outside.max() + 0.3
     with pytest.raises(ValueError, match="masks say"):
         from dataclasses import replace
 
