@@ -155,7 +155,13 @@ def serving(
             yield url
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=20)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                # A Jupyter server that is stopped while a kernel starts, as when a test fails at
+                # that moment, waits for ever for a thread of its own, with or without us.
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def jupyter_environment(home: Path) -> dict[str, str]:

@@ -207,10 +207,10 @@ def test_open_makes_a_filled_notebook_whose_first_cells_run(
     print(f"click to open notebook: {time.monotonic() - start:.2f} s")
     expect(home.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
     written = nbformat.read(lab.folder / "saliency_cascade.ipynb", as_version=4)
-    (values,) = [each for each in written.cells if "injected-parameters" in str(each.metadata)]
-    assert "seed = 7" in values.source
-    assert "data = 'digits'" in values.source
-    for _ in range(5):  # title, parameters, values, heading, the images
+    (values,) = [each for each in written.cells if "parameters" in str(each.metadata)]
+    assert "seed: int = 7  # seed of training" in values.source
+    assert "'digits'  # images" in values.source
+    for _ in range(4):  # title, parameters, heading, the images
         home.keyboard.press("Shift+Enter")
     expect(home.locator(".jp-Notebook")).to_contain_text(
         re.compile("1,?797 images"), timeout=120_000
@@ -227,8 +227,9 @@ def test_open_never_replaces_a_notebook(home: Page, lab: Lab) -> None:
     opened.get_by_role("button", name="Open notebook").click()
     home.get_by_role("tab", name="quick-1.ipynb").wait_for(timeout=60_000)
     assert (lab.folder / "quick.ipynb").read_text() == "mine"
-    source = nbformat.read(lab.folder / "quick-1.ipynb", as_version=4).cells[2].source
-    assert source == "# The values of the form\nmode = 'b'\nlayers = ['conv']"
+    source = nbformat.read(lab.folder / "quick-1.ipynb", as_version=4).cells[1].source
+    assert "= 'b'  # how it is done" in source
+    assert "layers: list[str] | None = ['conv']  # all" in source
 
 
 @pytest.mark.timeout(420)
@@ -403,7 +404,7 @@ def test_by_keyboard_alone(home: Page, lab: Lab, screenshots: Path) -> None:
     home.keyboard.press("Enter")
     home.locator(".jp-Notebook").wait_for(timeout=60_000)
     (made,) = set(lab.folder.glob("*.ipynb")) - before
-    assert "= 5" in nbformat.read(made, as_version=4).cells[2].source, title
+    assert "= 5  #" in nbformat.read(made, as_version=4).cells[1].source, title
 
 
 @pytest.mark.timeout(300)
@@ -430,6 +431,7 @@ def test_a_run_outlives_the_server_and_one_that_is_killed_has_died(
 
 def test_notebook_7_shows_them_in_a_box(browser: Browser, lab: Lab, screenshots: Path) -> None:
     pytest.importorskip("notebook")
+    (lab.folder / "seven" / "photos").mkdir(parents=True)
     arguments = [
         "notebook",
         f"--ServerApp.root_dir={lab.folder}",
@@ -440,15 +442,53 @@ def test_notebook_7_shows_them_in_a_box(browser: Browser, lab: Lab, screenshots:
     log = lab.home / "notebook.txt"
     with serving(arguments, lab.environment, log, f"api?token={TOKEN}") as url:
         # Notebook complains of settings of its own, so the page that listens is not taken.
-        page = browser.new_page()
-        page.goto(f"{url}/tree?token={TOKEN}")
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.goto(f"{url}/tree/seven?token={TOKEN}")
         page.locator(".jp-DirListing").wait_for(timeout=60_000)
         page.evaluate("async () => { await jupyterapp.commands.execute('kernel-lib:gallery'); }")
         box = page.get_by_role("dialog")
-        chosen = box.get_by_role("listitem", name="Quick question", exact=True)
+        chosen = box.get_by_role("listitem", name="Saliency sanity checks", exact=True)
         chosen.get_by_role("button", name="Set up").click()
-        opened = page.get_by_role("form", name="Quick question")
-        expect(opened.get_by_label("Seed")).to_have_value("0")
+        opened = page.get_by_role("form", name="Saliency sanity checks")
+        expect(opened.get_by_label("Seed", exact=True)).to_have_value("0")
         expect(box).to_have_count(1)
         page.screenshot(path=screenshots / "extension_notebook.png")
+        opened.get_by_role("button", name="Choose a folder for Data").click()
+        files = page.locator(".jp-Dialog", has_text="Choose a folder")
+        files.get_by_text("photos", exact=True).click()
+        page.screenshot(path=screenshots / "extension_notebook_files.png")
+        files.get_by_role("button", name="Select").click()
+        expect(opened.get_by_label("Data", exact=True)).to_have_value("folder:photos")
+        page.keyboard.press("Escape")
+        expect(box).to_have_count(0)
+        run_in_notebook_7(page, lab, screenshots)
         page.context.close()
+
+
+def run_in_notebook_7(page: Page, lab: Lab, screenshots: Path) -> None:
+    """Open a filled notebook, which comes in a page of its own, and run it."""
+    page.evaluate("async () => { await jupyterapp.commands.execute('kernel-lib:gallery'); }")
+    chosen = page.get_by_role("listitem", name="Quick question", exact=True)
+    chosen.get_by_role("button", name="Set up").click()
+    opened = page.get_by_role("form", name="Quick question")
+    opened.get_by_label("Seed").fill("21")
+    with page.expect_popup() as made:
+        opened.get_by_role("button", name="Open notebook").click()
+    notebook_page = made.value
+    notebook_page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+    source = nbformat.read(lab.folder / "seven" / "quick.ipynb", as_version=4).cells[1].source
+    assert "seed: int = 21  # seed" in source
+    assert "layers: list[str] | None = None  # all" in source
+    # The page says idle before there is a kernel, and then drops what is to be run.
+    notebook_page.wait_for_function(
+        "window.jupyterapp && [...jupyterapp.serviceManager.sessions.running()].some("
+        "(session) => session.kernel)",
+        timeout=60_000,
+    )
+    status = notebook_page.locator(".jp-Notebook-ExecutionIndicator").first
+    expect(status).to_have_attribute("data-status", "idle", timeout=60_000)
+    notebook_page.locator(".jp-Notebook .jp-Cell").first.click()
+    for _ in range(3):  # title, parameters, the question
+        notebook_page.keyboard.press("Shift+Enter")
+    expect(notebook_page.locator(".jp-CodeCell").nth(1)).to_contain_text("42", timeout=60_000)
+    notebook_page.screenshot(path=screenshots / "extension_notebook_run.png")

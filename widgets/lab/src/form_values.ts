@@ -99,10 +99,12 @@ export function fromForm(
     if (isAnything(schema) && typeof value === 'string') {
       value = fromText(value);
     }
-    if (value === undefined && isNullable(schema)) {
+    const known = base[name] ?? (isNullable(schema) ? null : undefined);
+    // The form makes an empty list of nothing.
+    const empty = value === undefined || same(value, []);
+    if (empty && isNullable(schema) && !same(value, known)) {
       value = null;
     }
-    const known = base[name] ?? (isNullable(schema) ? null : undefined);
     if (value !== undefined && !same(value, known)) {
       values[name] = value;
     }

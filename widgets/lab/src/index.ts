@@ -9,6 +9,7 @@ import {
   WidgetTracker,
   type MainAreaWidget
 } from '@jupyterlab/apputils';
+import { PageConfig, PathExt } from '@jupyterlab/coreutils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
@@ -82,12 +83,14 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const openResults = (folders: string[]): void => {
       void commands.execute(Commands.openResults, { folders });
     };
+    /** The folder that the file browser shows; in Notebook 7, that of the notebook. */
+    const here = (): string =>
+      browser?.model.path ??
+      PathExt.dirname(PageConfig.getOption('notebookPath'));
     const setUp = (template: string, preset: string | null): void => {
-      const folder = browser?.model.path ?? '';
       void commands.execute(Commands.setUp, {
         template,
-        preset: preset ?? '',
-        cwd: folder
+        preset: preset ?? ''
       });
     };
     const openGallery = (): void => {
@@ -122,14 +125,13 @@ const plugin: JupyterFrontEndPlugin<void> = {
       caption: args => (args as SetUp).question ?? '',
       icon: args => iconOf((args as SetUp).template ?? ''),
       execute: args => {
-        const { template = '', title, preset, cwd = '' } = args as SetUp;
+        const { template = '', title, preset, cwd = here() } = args as SetUp;
         const content = new FormPage({
           api,
           template,
           folder: withoutDrive(cwd),
           preset: preset || null,
-          // Without a Launcher (Notebook 7) the form is in a box, and a dialog would wait for it.
-          manager: launcher ? manager : null,
+          manager,
           onOpened: openFile,
           onStarted: () => {
             void model.refresh();
@@ -142,7 +144,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
           title: title ?? titles.get(template) ?? template,
           icon: iconOf(template)
         });
-        return keep(page, Commands.setUp, args);
+        return keep(page, Commands.setUp, { ...args, cwd });
       }
     });
 

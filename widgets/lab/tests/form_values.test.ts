@@ -106,6 +106,10 @@ describe('values', () => {
   it('that are emptied become nothing where that is a value', () => {
     const form = { ...toForm(DETAIL, base), layers: undefined };
     expect(fromForm(DETAIL, form, base)).toEqual({ layers: null });
+    const cleared = { ...form, layers: [] };
+    expect(fromForm(DETAIL, cleared, base)).toEqual({ layers: null });
+    expect(fromForm(DETAIL, cleared, { ...base, layers: null })).toEqual({});
+    expect(fromForm(DETAIL, cleared, { ...base, layers: [] })).toEqual({});
   });
 
   it('that may be anything are JSON, or else text', () => {
