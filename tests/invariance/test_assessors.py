@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from kernel_lib.invariance import Assessor, bundled, data_sheet, feature_names, zoo
 from kernel_lib.invariance.grids import even_grid
@@ -59,6 +61,34 @@ def test_all_algorithms_tell_what_can_be_told():
     for name in zoo.ALGORITHMS:
         assert scores.accuracy[name] > (0.9 if name == "linear_regression" else 0.97), name
     assert scores.accuracy["majority"] <= 0.55
+
+
+@pytest.fixture(scope="module")
+def measured_zoo() -> Zoo:
+    """52 real networks that read digits, tested for scaling by 0.7 to 1.3; the file says how."""
+    path = Path(__file__).with_name("zoo_scaling.csv")
+    table = pd.read_csv(path, comment="#", dtype={"held_out": bool})
+    features = table[list(NAMES)].to_numpy()
+    models = table.drop(columns=list(NAMES))
+    return Zoo(models, features, NAMES, SETTING | {"transform": "scaling"}, TaskRun({}, {}))
+
+
+def test_real_networks_that_saw_more_scaling_move_less(measured_zoo):
+    models, confidence = measured_zoo.models, measured_zoo.features[:, 1]
+    within = (models.max_augment <= 0.3).to_numpy()
+    assert spearmanr(models.max_augment[within], confidence[within]).statistic < -0.25
+    # A network that was hardly trained is sure of nothing, so its confidence does not move either.
+    reads = within & (models.identity_accuracy > 0.8).to_numpy()
+    assert reads.sum() > 30
+    assert spearmanr(models.max_augment[reads], confidence[reads]).statistic < -0.6
+
+
+def test_the_best_assessor_of_real_networks_beats_the_majority(measured_zoo):
+    scores = zoo.judge(measured_zoo, algorithms=["logistic", "random_forest"], repeats=1,
+                       progress=False).set_index("algorithm")  # fmt: skip
+    best = scores.accuracy[["logistic", "random_forest"]].max()
+    assert best > scores.accuracy["majority"] + 0.04
+    assert scores.balanced_accuracy[["logistic", "random_forest"]].max() > 0.7
 
 
 def test_shuffled_labels_give_no_better_than_chance():
