@@ -76,6 +76,13 @@ def _sheet(transform: str, data: str, measured: zoo.Zoo, scores: pd.DataFrame) -
         f"| {row.calibration_error:.3f} |"
         for row in scores.itertuples()
     )
+    number_of_sided = int((measured.models.defect == "one_sided").sum())
+    one_sided = (
+        f" {number_of_sided} networks saw only the upper end of their augmentation: without such, "
+        "hardly\nany network that reads digits would fail."
+        if number_of_sided
+        else ""
+    )
     kinds = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     return f"""# Assessor for {transform}
 
@@ -83,13 +90,13 @@ Made {datetime.date.today().isoformat()} with kernel_lib {__version__} by
 `python -m kernel_lib.invariance.make_assessor {transform}`.
 
 **What it is.** A calibrated logistic regression on {len(measured.names)} features of a sweep of
-{len(grid)} steps from {grid[0]:g} to {grid[-1]:g}, {measured.setting["resampling"]} resampling. It
-needs no labels.
+{len(grid)} steps from {grid[0]:g} to {grid[-1]:g} (resampling:
+{measured.setting["resampling"]}). It needs no labels.
 
 **What it learned from.** {len(measured.models)} networks (`cnn5`) trained on `{data}`: {kinds}. Of
 these, {len(kept.models)} can be judged; {int(kept.is_invariant.sum())} of them count as invariant
 (loss of accuracy at the worst step up to 5 %, or, where that is uncertain, up to 10 %). Features
-and truth come from different images.
+and truth come from different images.{one_sided}
 
 **How well it judges networks it has not seen** (repeated nested cross-validation):
 
@@ -106,7 +113,7 @@ probability should not be trusted. Train an assessor on a zoo of your own kind o
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the assessors that are named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("transforms", nargs="*", default=["scaling"])
+    parser.add_argument("transforms", nargs="*", default=["scaling", "brightness"])
     parser.add_argument("--folder", default="outputs/assessors", help="where networks are kept")
     parser.add_argument("--output", default=str(_BUNDLES), help="where assessors are written")
     parser.add_argument("--models", type=int, default=52, help="networks of each zoo")

@@ -226,7 +226,7 @@ class Stepper:
             "grid": self.grid.describe(),
             "fill": self.rules.fill,
             "mask": self.rules.mask,
-            "resampling": self.rules.resampling,
+            "resampling": self.rules.resampling if self.transform.is_geometric else "none",
             "level": self.level.tolist(),
         }
 

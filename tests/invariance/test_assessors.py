@@ -285,6 +285,15 @@ def test_the_assessors_that_come_with_the_library(name):
     assert 0 < middle < 1
 
 
+def test_brightness_is_judged_whatever_the_rules_of_borders():
+    from kernel_lib.invariance.transforms import Stepper, as_rules, as_transform
+
+    pictures = np.zeros((2, 8, 8, 1), np.float32)
+    for rules in ("clean", "paper"):
+        made = Stepper(as_transform("brightness"), as_rules(rules), pictures).describe()
+        Assessor.load("brightness").check_setting({"values": made["grid"]["values"], **made})
+
+
 def test_the_plots_of_a_zoo(tmp_path):
     data = made_up(strength=2.0)
     scores = zoo.judge(data, algorithms=["decision_tree"], repeats=1, progress=False)

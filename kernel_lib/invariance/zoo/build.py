@@ -154,7 +154,7 @@ def build(
     setting = {
         "transform": transform,
         "values": list(chosen.grid.values),
-        "resampling": as_rules(rules).resampling,
+        "resampling": as_rules(rules).resampling if chosen.is_geometric else "none",
         "mode": mode,
     }
     models, features = _gathered(groups, measured, Path(folder), run)
