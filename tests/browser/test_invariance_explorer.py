@@ -100,3 +100,21 @@ def test_it_fits_a_narrow_page(explorer: Page) -> None:
     explorer.set_viewport_size({"width": 420, "height": 900})
     wide = explorer.evaluate("document.documentElement.scrollWidth")
     assert wide <= 420
+
+
+def test_it_is_readable_in_the_dark(explorer: Page, screenshots: Path) -> None:
+    explorer.emulate_media(color_scheme="dark")
+    press(explorer, "End")
+    brightness = explorer.evaluate(
+        """() => {
+          const light = (colour) => colour.match(/[\\d.]+/g).slice(0, 3)
+            .reduce((sum, part) => sum + Number(part), 0);
+          const page = getComputedStyle(document.querySelector(".ki-page"));
+          return [light(page.backgroundColor), light(page.color)];
+        }"""
+    )
+    assert brightness[0] < 150 < 450 < brightness[1]  # sums of three channels up to 255
+    ring = explorer.get_by_role("slider").bounding_box()
+    words = explorer.locator(".ki-tick").first.bounding_box()
+    assert words["y"] >= ring["y"] + ring["height"] + 4  # clear of the ring of the focus
+    explorer.screenshot(path=screenshots / "explorer_dark.png", full_page=True)
