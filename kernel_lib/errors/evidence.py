@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from kernel_lib.errors.conductance import conductance
 from kernel_lib.errors.dropout import dropout_probabilities
@@ -170,5 +171,9 @@ def penultimate_features(
     """What the last layer reads, (num_images, num_features) float32; maps are averaged."""
     tap = penultimate_tap(classifier)
     function = classifier.network.outputs_function([tap])
-    values = in_batches(lambda batch: function(batch)[1], batch_size, images)[0]
-    return values.mean(axis=tuple(range(1, values.ndim - 1))) if values.ndim > 2 else values
+
+    def averaged(batch: tf.Tensor) -> tf.Tensor:
+        values = function(batch)[1]
+        return tf.reduce_mean(values, axis=list(range(1, values.shape.rank - 1)))
+
+    return in_batches(averaged, batch_size, images)[0]

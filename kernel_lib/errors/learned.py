@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -33,13 +34,17 @@ class Head:
 
     def fit(self, values: np.ndarray, wrong: np.ndarray) -> Self:
         """Learn from columns (num_images, num_features)."""
+        from sklearn.exceptions import ConvergenceWarning
+
         wrong = check_enough(wrong)
         values = np.asarray(values, np.float64)
         # Columns to (x - mean) / (max - min), by statistics of the training predictions.
         self.mean, span = values.mean(axis=0), np.ptp(values, axis=0)
         self.span = np.where(span > 0, span, 1)
         self.classifier = _head(self.name, self.seed, int(wrong.sum()))
-        with one_thread():
+        with one_thread(), warnings.catch_warnings():
+            # The mlp head ends after a fixed number of rounds where it has not settled before.
+            warnings.simplefilter("ignore", ConvergenceWarning)
             self.classifier.fit(self._scaled(values), wrong.astype(int))
         return self
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kernel_lib.errors.result import ErrorResult
 
 _CURVES = ("msp", "conductance", "label_change_rate", "both")
+LONGEST_NAMES = 8  # letters of two class names that fit one line above a small picture
 _TESTED, _BASELINE, _INK = COLORS[0], "#8a949e", "#1b2530"
 
 
@@ -206,7 +207,8 @@ def plot_profiles(result: ErrorResult, count: int = 6) -> Figure:
         said = names[int(arrays["predicted"][index])]
         label = names[int(arrays["labels"][index])]
         mark = "✔" if said == label else f"✖ is {label}"
-        axes[0, column].set_title(f"says {said} {mark}", fontsize=9, loc="center")
+        gap = " " if len(said + label) <= LONGEST_NAMES else "\n"
+        axes[0, column].set_title(f"says {said}{gap}{mark}", fontsize=9, loc="center")
         _draw_profile(axes[1, column], arrays, column)
     axes[1, 0].set_ylabel("conductance")
     figure.suptitle(
@@ -223,7 +225,8 @@ def _draw_profile(axes: Axes, arrays: dict, column: int) -> None:
     axes.step(place, mean, where="mid", color=_BASELINE, lw=1.2)
     axes.bar(place, arrays["map_values"][column], 0.6, color=_TESTED)
     axes.axhline(0, color=_BASELINE, lw=0.8)
-    axes.set_xticks(place, arrays["map_ids"][column], fontsize=7)
+    is_long = arrays["map_ids"].max() > 999
+    axes.set_xticks(place, arrays["map_ids"][column], fontsize=7, rotation=90 if is_long else 0)
     axes.set_xlabel("map", fontsize=8)
 
 

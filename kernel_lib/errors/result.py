@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -70,6 +71,7 @@ def summarize(
     measured: Measured,
     shown: dict[str, np.ndarray],
     labels: np.ndarray,
+    class_names: Sequence[str],
     shifts: pd.DataFrame | None,
     parameters: dict[str, Any],
     origin: dict[str, Any],
@@ -103,7 +105,7 @@ def summarize(
         "scores": [one.score.name for one in measured.scored],
         "titles": {one.score.name: one.score.title for one in measured.scored},
         "taps": list(measured.test.conductance),
-        "class_names": list(classifier.class_names),
+        "class_names": list(class_names),
         "num_mutants_asked": 0 if measured.mutants is None else len(measured.mutants),
         "acceptance": _acceptance(measured.mutants),
     }

@@ -80,21 +80,21 @@ class Mahalanobis:
         self.relative = relative
 
     def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
-        from sklearn.covariance import LedoitWolf
-
         features, classes = _right(evidence, wrong)
         known = np.unique(classes)
         self.means = np.stack([features[classes == c].mean(axis=0) for c in known])
-        centred = features - self.means[np.searchsorted(known, classes)]
-        self.within = LedoitWolf(assume_centered=True).fit(centred).precision_
         self.mean = features.mean(axis=0)
-        self.whole = LedoitWolf().fit(features).precision_
+        self.within = _whitening(features - self.means[np.searchsorted(known, classes)])
+        self.whole = _whitening(features - self.mean) if self.relative else None
         return self
 
     def score(self, evidence: Evidence) -> np.ndarray:
         features = np.asarray(evidence.features, np.float64)
-        near = np.min([_squared(features - m, self.within) for m in self.means], axis=0)
-        return near - _squared(features - self.mean, self.whole) if self.relative else near
+        inside = features @ self.within.T
+        near = np.min([_squared(inside - self.within @ m) for m in self.means], axis=0)
+        if self.whole is None:
+            return near
+        return near - _squared((features - self.mean) @ self.whole.T)
 
 
 class NearestNeighbours:
@@ -194,8 +194,25 @@ def _right(evidence: Evidence, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.asarray(evidence.features, np.float64)[right], evidence.predicted[right]
 
 
-def _squared(offsets: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", offsets @ precision, offsets)
+def _whitening(centred: np.ndarray) -> np.ndarray:
+    """W with W' W the inverse of the shrunk covariance, (num_features, num_features).
+
+    By a triangular factor, as the pseudo-inverse of a thousand features takes minutes.
+    """
+    from scipy.linalg import cholesky, solve_triangular
+    from sklearn.covariance import ledoit_wolf
+
+    with one_thread():
+        covariance, _ = ledoit_wolf(centred, assume_centered=True)
+        # Where nothing was shrunk, a hair of the mean variance keeps it invertible.
+        size = len(covariance)
+        covariance.flat[:: size + 1] += 1e-10 * np.trace(covariance) / size + 1e-12
+        factor = cholesky(covariance, lower=True)
+        return solve_triangular(factor, np.eye(size), lower=True)
+
+
+def _squared(offsets: np.ndarray) -> np.ndarray:
+    return np.einsum("nd,nd->n", offsets, offsets)
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

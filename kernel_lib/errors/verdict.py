@@ -55,7 +55,7 @@ def _comparison_sentence(tested: pd.DataFrame, better: pd.DataFrame) -> str:
     if not len(better):
         top = tested.sort_values("difference", ascending=False).iloc[0]
         lead = (
-            f"the best of them, {top.title.lower()}, differs by {top.difference:+.3f} AUROC "
+            f"the best of them, {_within(top.title)}, differs by {top.difference:+.3f} AUROC "
             f"[{top.low:+.3f}, {top.high:+.3f}] {_at_cost(top.times_the_cost)}"
         )
         return (
@@ -77,7 +77,7 @@ def _baseline_sentence(scores: pd.DataFrame, best: pd.Series) -> list[str]:
         return []
     others = scores[scores.under_test]
     lead = f" ({best.auroc:.3f} against {others.auroc.max():.3f})" if len(others) else ""
-    return [f"The best score of all is a baseline, {best.title.lower()}{lead}."]
+    return [f"The best score of all is a baseline, {_within(best.title)}{lead}."]
 
 
 def _means(outcomes: pd.DataFrame, best: pd.Series) -> str:
@@ -101,7 +101,7 @@ def _next_step(status: str, better: pd.DataFrame, best: pd.Series) -> str:
         )
     if status == "warning" and not best.under_test and best.score != "msp":
         return (
-            f"Rank predictions by {best.title.lower()}, or by the maximum softmax probability "
+            f"Rank predictions by {_within(best.title)}, or by the maximum softmax probability "
             "where one forward pass is all there is, and look at the most suspicious images."
         )
     if status == "warning":
@@ -110,9 +110,16 @@ def _next_step(status: str, better: pd.DataFrame, best: pd.Series) -> str:
             "a second look at single images."
         )
     return (
-        f"Rank predictions by {best.title.lower()} if its cost is acceptable; confirm the gain "
+        f"Rank predictions by {_within(best.title)} if its cost is acceptable; confirm the gain "
         "with networks trained from other seeds before relying on it."
     )
+
+
+def _within(title: str) -> str:
+    """A title as it stands within a sentence; names keep their capitals."""
+    first = title.split()[0]
+    is_name = first == "Mahalanobis" or first[1:] != first[1:].lower()
+    return title if is_name else title[0].lower() + title[1:]
 
 
 def _at_cost(factor: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from dataclasses import replace
 
 import keras
@@ -10,16 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from keras import layers
+from sklearn.covariance import LedoitWolf
 
 from error_networks import plain_network
 from kernel_lib.data import ImageSet
 from kernel_lib.errors import ErrorDetector, audit, baseline_scores, scores
+from kernel_lib.errors.audit import _class_names
 from kernel_lib.errors.evidence import Evidence, Reading
-from kernel_lib.errors.learned import Learned, out_of_fold
+from kernel_lib.errors.learned import Head, Learned, out_of_fold
 from kernel_lib.errors.metrics import auroc
+from kernel_lib.errors.plots import plot_profiles
 from kernel_lib.errors.registry import SCORES, Options
 from kernel_lib.errors.result import ErrorResult
-from kernel_lib.errors.verdict import verdict
+from kernel_lib.errors.verdict import _baseline_sentence, verdict
 from kernel_lib.models import Classifier, train
 
 SETTINGS = {"num_mutants": 8, "gamma": 0.2, "accept_ratio": 0.7, "steps": 4, "progress": False}
@@ -215,6 +219,40 @@ def test_mahalanobis_is_the_distance_to_the_nearest_class():
     np.testing.assert_allclose(scorer.score(asked), [4, 4], rtol=0.1)
 
 
+@pytest.mark.parametrize(("count", "size"), [(40, 12), (12, 40)])
+def test_mahalanobis_is_that_of_the_inverse_covariance(count, size):
+    """Also with fewer images than features, and with features that are always zero."""
+    random = np.random.default_rng(0)
+    features, classes = np.abs(random.normal(size=(count, size))), np.arange(count) % 2
+    features[:, ::3] = 0
+    scorer = SCORES["relative_mahalanobis"].make(Options())
+    scorer.fit(Evidence(np.eye(2)[classes], features), np.zeros(count, bool))
+    means = np.stack([features[classes == c].mean(axis=0) for c in (0, 1)])
+    within = LedoitWolf(assume_centered=True).fit(features - means[classes]).precision_
+    whole = LedoitWolf().fit(features).precision_
+    asked = random.normal(size=(5, size))
+    near = [min((x - m) @ within @ (x - m) for m in means) for x in asked]
+    far = [(x - features.mean(axis=0)) @ whole @ (x - features.mean(axis=0)) for x in asked]
+    found = scorer.score(Evidence(np.eye(2)[[0] * 5], asked))
+    np.testing.assert_allclose(found, np.subtract(near, far), rtol=1e-6)
+
+
+def test_features_that_never_change_give_finite_distances():
+    scorer = SCORES["mahalanobis"].make(Options())
+    known = Evidence(np.eye(2)[[0, 1] * 5], np.ones((10, 3)))
+    scorer.fit(known, np.zeros(10, bool))
+    assert np.isfinite(scorer.score(known)).all()
+
+
+def test_a_head_that_does_not_settle_is_quiet():
+    random = np.random.default_rng(0)
+    values, wrong = random.normal(size=(60, 10)), random.random(60) < 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        head = Head("mlp").fit(values, wrong)
+    assert head.classifier.n_iter_ == head.classifier.max_iter
+
+
 def test_monte_carlo_dropout_is_the_mean_over_sub_networks():
     """Four units that drop make sixteen sub-networks, whose mean is known exactly."""
     inputs = keras.Input((2, 2, 1))
@@ -244,6 +282,22 @@ def test_baselines_alone_need_neither_conductance_nor_mutants(network, stripes):
     assert set(baseline_scores(network, new, known.images, known.labels, names=["entropy"])) == {
         "entropy"
     }
+
+
+def test_images_name_the_classes_that_a_network_only_counts(network, stripes):
+    named = replace(stripes, class_names=("rows", "columns", "diagonals"))
+    assert _class_names(network, named) == ("rows", "columns", "diagonals")
+    knowing = Classifier(network.model, class_names=("a", "b", "c"))
+    assert _class_names(knowing, named) == ("a", "b", "c")
+
+
+def test_long_names_and_numbers_of_maps_have_room(result):
+    names = ("matchstick", "granny smith", "sea urchin")
+    arrays = result.arrays | {"map_ids": result.arrays["map_ids"] + 1000}
+    long = replace(result, arrays=arrays, parameters=result.parameters | {"class_names": names})
+    pictures, profiles = np.reshape(plot_profiles(long, 3).axes, (2, 3))
+    assert all("\n" in axes.get_title() for axes in pictures)
+    assert {tick.get_rotation() for axes in profiles for tick in axes.get_xticklabels()} == {90}
 
 
 # --- honesty -------------------------------------------------------------------------------------
@@ -277,6 +331,19 @@ def test_a_gain_is_named_with_its_price():
     assert found.status == "pass"
     assert "beats it by 0.050 AUROC [+0.020, +0.080] at 41 times the cost" in found.headline
     assert "None of them beats it at equal cost" in found.headline
+
+
+@pytest.mark.parametrize(
+    ("title", "within"),
+    [("Maximum logit", "maximum logit"), ("Relative Mahalanobis", "relative Mahalanobis"),
+     ("Mahalanobis distance", "Mahalanobis distance"), ("DOCTOR alpha", "DOCTOR alpha"),
+     ("MC dropout", "MC dropout")],
+)  # fmt: skip
+def test_names_keep_their_capitals_within_a_sentence(title, within):
+    row = pd.DataFrame([{"auroc": 0.9, "under_test": False, "score": "x", "title": title}])
+    assert _baseline_sentence(row, row.iloc[0]) == [
+        f"The best score of all is a baseline, {within}."
+    ]
 
 
 def test_few_errors_settle_nothing_and_useless_scores_fail():
