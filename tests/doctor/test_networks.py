@@ -5,6 +5,8 @@ Other sizes are built in `tests/models/test_zoo.py`; these are the smallest the 
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -36,6 +38,13 @@ TAPS = {
 }
 # Their backward pass through all convolutions takes half a minute to be compiled.
 DEEPEST = ("densenet121", "efficientnet_v2", "inception_v3", "resnext50")
+
+
+@pytest.fixture(autouse=True)
+def freed() -> Iterator[None]:
+    """Let go of each network, some of which weigh half a gigabyte, before the next is built."""
+    yield
+    gc.collect()
 
 
 def test_the_docs_name_the_place_that_is_treated() -> None:
