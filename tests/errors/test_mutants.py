@@ -21,12 +21,19 @@ def images():
     return np.random.default_rng(8).random((40, 8, 8, 1), np.float32)
 
 
-@pytest.fixture(params=[plain_network, residual_network], ids=["plain", "residual"])
-def classifier(request, images):
+@pytest.fixture(scope="module", params=[plain_network, residual_network], ids=["plain", "residual"])
+def compiled(request, images):
     """A network that predicts all its classes, so that no test passes for want of change."""
     made = centred(request.param(), images)
     assert len(np.unique(made.predict(images))) == 3
     return made
+
+
+@pytest.fixture
+def classifier(compiled):
+    """The same compiled functions for all tests, and the same weights at the start of each."""
+    with restored_weights(compiled):
+        yield compiled
 
 
 def by_cloning(classifier, mutant, images):
