@@ -35,7 +35,7 @@ def summary(places: Places, folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: If there is no readable result.
     """
-    content = _content(folder)
+    content = _content(places, folder)
     figures = _figures(places, folder, content)
     return {
         "folder": places.path(folder),
@@ -55,9 +55,10 @@ def detail(places: Places, folder: str) -> dict[str, Any]:
         ValueError: If there is no readable result, or `folder` lies outside the root.
     """
     local = places.folder(folder)
-    content = _content(local)
-    notebooks = sorted(local.glob("*.ipynb"))
-    page = local / "page.html"
+    content = _content(places, local)
+    notebooks = [_inside(places, local, each.name) for each in sorted(local.glob("*.ipynb"))]
+    notebook = next(filter(None, notebooks), None)
+    page = _inside(places, local, "page.html")
     return {
         "folder": places.path(local),
         "audit": str(content["audit"]),
@@ -68,16 +69,18 @@ def detail(places: Places, folder: str) -> dict[str, Any]:
         "tables": [_table(places, local, str(name)) for name in content["tables"]],
         "parameters": _rows("", content["parameters"]),
         "provenance": _rows("", content["provenance"]),
-        "page": places.path(page) if page.is_file() else "",
-        "notebook": places.path(notebooks[0]) if notebooks else "",
+        "page": places.path(page) if page else "",
+        "notebook": places.path(notebook) if notebook else "",
     }
 
 
-def _content(folder: Path) -> dict[str, Any]:
+def _content(places: Places, folder: Path) -> dict[str, Any]:
     """Return result.json, with all its parts in the form that is expected."""
     from kernel_lib.report.result import read_result
     from kernel_lib.server.schemas import check
 
+    if (folder / "result.json").exists() and _inside(places, folder, "result.json") is None:
+        raise ValueError("result.json lies outside the server's folder.")
     content = read_result(folder)
     try:
         check("Verdict", content["verdict"])

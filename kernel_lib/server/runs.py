@@ -53,7 +53,6 @@ def listing(service: Any) -> dict[str, Any]:
 def described(service: Any, request: Request) -> dict[str, Any]:
     """Return a run with all that the browser shows of it."""
     state = service.store.state(request)
-    notebook = Path(request.notebook)
     return {
         "id": request.id,
         "template": request.template,
@@ -65,7 +64,7 @@ def described(service: Any, request: Request) -> dict[str, Any]:
         "step": state.step,
         "seconds": state.seconds,
         "failure": state.failure,
-        "notebook": service.places.path(notebook) if notebook.exists() else "",
+        "notebook": _notebook(service.places, Path(request.notebook)),
         "result": _result(service.places, state.output_dir),
     }
 
@@ -94,6 +93,14 @@ def _check_inside(places: Places, path: Path) -> None:
         places.path(path)
     except ValueError:
         raise ValueError("`output_dir` leads out of the server's folder.") from None
+
+
+def _notebook(places: Places, notebook: Path) -> str:
+    """Return what the server calls the executed notebook; empty if it is gone or led out."""
+    try:
+        return places.path(notebook) if notebook.exists() else ""
+    except ValueError:
+        return ""
 
 
 def _result(places: Places, output_dir: str | None) -> dict[str, Any] | None:

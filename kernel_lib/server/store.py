@@ -240,6 +240,8 @@ def _lives(process: Path) -> bool:
 
     try:
         told = read(process)
+    except FileNotFoundError:  # forgotten at this moment
+        return False
     except ValueError:  # claimed, and not yet told who
         return time.time() - process.stat().st_mtime < START_SECONDS
     try:

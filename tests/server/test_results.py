@@ -80,3 +80,20 @@ async def test_no_folder_outside(refused, result, jp_root_dir, tmp_path, route, 
     (jp_root_dir / ".hidden").mkdir()
     code, _ = await refused("GET", route, folder=folder)
     assert code == 400
+
+
+async def test_no_file_of_a_result_leads_out(call, refused, result, jp_root_dir, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("page.html", "small.ipynb"):
+        (outside / name).write_text("{}")
+        (result / name).unlink(missing_ok=True)
+        (result / name).symlink_to(outside / name)
+    reply = await call("GET", "result", form="ResultDetail", folder="deep/audit")
+    assert (reply["page"], reply["notebook"]) == ("", "")
+    (result / "result.json").rename(outside / "result.json")
+    (result / "result.json").symlink_to(outside / "result.json")
+    code, message = await refused("GET", "result", folder="deep/audit")
+    assert (code, "outside the server's folder" in message) == (400, True)
+    reply = await call("GET", "results", form="ResultList", folder="")
+    assert [each["place"] for each in reply["broken"]] == ["deep/audit"]

@@ -122,7 +122,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
     commands.addCommand(Commands.setUp, {
       label: args => (args as SetUp).title ?? 'Set up a check-up',
-      caption: args => (args as SetUp).question ?? '',
+      caption: args => (args as SetUp).question || 'Set it up, open or run it',
       icon: args => iconOf((args as SetUp).template ?? ''),
       execute: args => {
         const { template = '', title, preset, cwd = here() } = args as SetUp;
