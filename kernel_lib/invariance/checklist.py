@@ -200,7 +200,8 @@ def assert_invariant(
         batch_size: images in memory at once.
 
     Raises:
-        AssertionError: a limit is exceeded; the message names the step and the images.
+        AssertionError: a limit is exceeded; the message names the step and the images. Or the
+            network does no better than guessing, which nothing can change.
 
     Example:
         >>> def test_small_turns_do_not_matter():
@@ -225,6 +226,11 @@ def assert_invariant(
     if signals.labels is None:
         return
     truth = ground_truth(signals)
+    if truth.verdict == "not assessable":
+        raise AssertionError(
+            f"The network is right on only {truth.identity_accuracy:.1%} of untouched images, too "
+            f"near to guessing to be called invariant to {name.lower()}."
+        )
     if truth.drop > max_drop:
         raise AssertionError(
             f"{name} by {signals.grid.label(truth.worst_step)} lowers the accuracy from "

@@ -50,7 +50,8 @@ def plot_curves(result: InvarianceResult) -> Figure:
     axes.set_xlabel(f"{given['title'].lower()} {_unit(result)}".strip())
     axes.set_ylabel("share of images")
     axes.set_title(f"{given['title']}: {result.question}")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    # Below, as the cuts are named on the right, at whatever height they lie.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
     return figure
 
 
@@ -65,8 +66,8 @@ def _draw_accuracy(axes: Axes, result: InvarianceResult) -> None:
         height = identity * (1 - given[cut])
         axes.axhline(height, color=COLORS[0], lw=0.8, ls=(0, (1, 3)))
         axes.annotate(
-            f" {words}", (table.value.iloc[-1], height), color="#3c4852", fontsize=8, va="center",
-            annotation_clip=False,
+            f" {words}", (1.0, height), xycoords=("axes fraction", "data"), color="#3c4852",
+            fontsize=8, va="center", annotation_clip=False,
         )  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def _draw_matrix(
     axes.set_xticks(ticks, [labels[step] for step in ticks])
     axes.set_yticks(ticks, [labels[step] for step in ticks])
     axes.plot(h, h, "+", color="white", ms=9, mew=1.4)
-    axes.set_title(textwrap.fill(title, 32), fontsize=10)
+    axes.set_title(textwrap.fill(title, 22), fontsize=10)
     figure.colorbar(picture, ax=axes, shrink=0.85)
 
 

@@ -16,6 +16,7 @@ over all of A; `mean_max` = max_c mu_c; `mean_std` = std_c mu_c; `max_mean` = me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -78,7 +79,7 @@ class Signals:
         """
         if name == "all":
             chosen = np.ones(len(self), bool)
-        elif name.startswith("class:") and self.labels is not None:
+        elif self.labels is not None and re.fullmatch(r"class:\d+", name):
             chosen = self.labels == int(name.removeprefix("class:"))
         else:
             check_choice("split", name, SPLITS)

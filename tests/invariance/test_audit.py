@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import keras
@@ -182,6 +183,9 @@ def test_assertions_for_ones_own_tests(sides):
         assert_invariant(side_network(), sides, "rotation", [-180, 0, 180])
     with pytest.raises(AssertionError, match="lowers the accuracy from 100.0% to 0.0%"):
         assert_invariant(side_network(), sides, "rotation", [-180, 0, 180], max_flip_rate=1)
+    guessing = replace(sides, labels=1 - sides.labels, splits=sides.splits)
+    with pytest.raises(AssertionError, match="too near to guessing"):
+        assert_invariant(side_network(), guessing, "rotation", ANGLES)
 
 
 def test_the_originals_files(tmp_path):

@@ -187,8 +187,9 @@ def test_splits(small_network, labelled):
             assert len(signals.split(name)) == count
     with pytest.raises(ValueError, match="needs at least 2"):
         signals.select([3])
-    with pytest.raises(ValueError, match="`split` must be one of"):
-        signals.split("right")
+    for unknown in ("right", "class:one"):
+        with pytest.raises(ValueError, match="`split` must be one of"):
+            signals.split(unknown)
 
 
 def test_scaled_statistics_have_unit_spread(small_network, labelled):
