@@ -404,7 +404,7 @@ def test_by_keyboard_alone(home: Page, lab: Lab, screenshots: Path) -> None:
     home.keyboard.press("Enter")
     home.locator(".jp-Notebook").wait_for(timeout=60_000)
     (made,) = set(lab.folder.glob("*.ipynb")) - before
-    assert "= 5  #" in nbformat.read(made, as_version=4).cells[1].source, title
+    assert "int = 5" in nbformat.read(made, as_version=4).cells[1].source, title
 
 
 @pytest.mark.timeout(300)
