@@ -174,14 +174,8 @@ def audit(
         "num_test": len(asked),
     }  # fmt: skip
     origin = provenance(classifier, images, seed)
-    names = _class_names(classifier, images)
+    names = classifier.class_names_for(images)
     return summarize(classifier, measured, shown, asked.labels, names, table, parameters, origin)
-
-
-def _class_names(classifier: Classifier, images: ImageSet) -> tuple[str, ...]:
-    """The network's own, or those of the images where the network only counts its classes."""
-    counted = tuple(map(str, range(classifier.num_classes)))
-    return images.class_names if classifier.class_names == counted else classifier.class_names
 
 
 def _sampled(images: ImageSet, num_images: int | None, seed: int) -> ImageSet:

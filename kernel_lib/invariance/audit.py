@@ -129,7 +129,7 @@ def audit(
         "invariant_below": invariant_below,
         "broken_above": broken_above,
         "assessor": None if judge is None else judge.summary.get("name", "given"),
-        "class_names": list(classifier.class_names),
+        "class_names": list(classifier.class_names_for(images)),
         "has_labels": has_labels,
     }
     origin = provenance(classifier, images, seed)

@@ -169,6 +169,12 @@ class Classifier:
             )
         return np.broadcast_to(targets, len(images)).astype(np.int32)
 
+    def class_names_for(self, images: Any) -> tuple[str, ...]:
+        """The model's own class names, or those of the image set where it only counts its own."""
+        only_counts = self.class_names == _class_names(None, self.num_classes)
+        named = getattr(images, "class_names", ())
+        return named if only_counts and len(named) == self.num_classes else self.class_names
+
     # --- identity -----------------------------------------------------------------------------
 
     @property

@@ -137,6 +137,7 @@ def audit(
         "methods": [method.name for method in chosen],
         "metrics": [METRICS[check_choice("metric", name, METRICS)].name for name in metrics],
         "options": asdict(options),
+        "class_names": list(classifier.class_names_for(images)),
     }
     if test == "noise":
         arguments |= {

@@ -118,7 +118,6 @@ def summarize(
         ],
         "seeds": list(setting.seeds),
         "blocks": [block.name for block in setting.blocks],
-        "class_names": list(classifier.class_names),
         "has_labels": has_labels,
     }
     scores = {

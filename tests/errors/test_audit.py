@@ -16,7 +16,6 @@ from sklearn.covariance import LedoitWolf
 from error_networks import plain_network
 from kernel_lib.data import ImageSet
 from kernel_lib.errors import ErrorDetector, audit, baseline_scores, scores
-from kernel_lib.errors.audit import _class_names
 from kernel_lib.errors.evidence import Evidence, Reading
 from kernel_lib.errors.learned import Head, Learned, out_of_fold
 from kernel_lib.errors.metrics import auroc
@@ -282,13 +281,6 @@ def test_baselines_alone_need_neither_conductance_nor_mutants(network, stripes):
     assert set(baseline_scores(network, new, known.images, known.labels, names=["entropy"])) == {
         "entropy"
     }
-
-
-def test_images_name_the_classes_that_a_network_only_counts(network, stripes):
-    named = replace(stripes, class_names=("rows", "columns", "diagonals"))
-    assert _class_names(network, named) == ("rows", "columns", "diagonals")
-    knowing = Classifier(network.model, class_names=("a", "b", "c"))
-    assert _class_names(knowing, named) == ("a", "b", "c")
 
 
 def test_long_names_and_numbers_of_maps_have_room(result):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from kernel_lib.data import ImageSet
 from kernel_lib.models import Classifier, as_classifier
 from kernel_lib.models.preprocessing import NAMED
 
@@ -160,6 +161,15 @@ def test_class_names_are_counted():
     assert Classifier(linear(), class_names=["a", "b", "c"]).class_names == ("a", "b", "c")
     with pytest.raises(ValueError, match="has 3 classes. Received: 2 class names"):
         Classifier(linear(), class_names=["a", "b"])
+
+
+def test_images_name_the_classes_that_a_model_only_counts():
+    pictures = np.zeros((3, 6, 6, 3), np.float32)
+    named = ImageSet(pictures, np.arange(3), ("rows", "columns", "spots"), "stripes")
+    assert Classifier(linear()).class_names_for(named) == ("rows", "columns", "spots")
+    assert Classifier(linear()).class_names_for(pictures) == ("0", "1", "2")
+    knowing = Classifier(linear(), class_names=["a", "b", "c"])
+    assert knowing.class_names_for(named) == ("a", "b", "c")
 
 
 def test_bad_settings():
