@@ -1,6 +1,7 @@
 """The demonstration, on image sets it was not tuned on: treated beats plain fine-tuning.
 
-The settings are those of the preset `demo`, on fewer images.
+The treatment is that of the preset `demo`; there are fewer images, so the network trains for longer
+and samples of less confidence count.
 """
 
 from __future__ import annotations
