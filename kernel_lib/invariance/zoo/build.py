@@ -145,7 +145,8 @@ def build(
         "num_truth": num_truth,
     }
     origin = data_origin(load(data, seed=seed, num_images=num_data))
-    groups = grouped(recipes, group_size)
+    # The longest first, so that no worker is left alone with a long one at the end.
+    groups = sorted(grouped(recipes, group_size), key=_effort, reverse=True)
     measured = [
         _tasks(group, images, sweeps, {"mode": mode, "cuts": dict(cuts or {})}) for group in groups
     ]
@@ -176,6 +177,12 @@ def grouped(recipes: Sequence[ModelRecipe], size: int) -> list[list[ModelRecipe]
         else:
             groups.append([recipe])
     return groups
+
+
+def _effort(group: Sequence[ModelRecipe]) -> int:
+    """Epochs of one network that training a group costs, about: all go on until the last is done."""
+    passes = 2 if group[0].adversarial else 1
+    return passes * len(group) * max(recipe.epochs for recipe in group)
 
 
 def _tasks(
