@@ -180,7 +180,7 @@ def grouped(recipes: Sequence[ModelRecipe], size: int) -> list[list[ModelRecipe]
 
 
 def _effort(group: Sequence[ModelRecipe]) -> int:
-    """Epochs of one network that training a group costs, about: all go on until the last is done."""
+    """Epochs of one network that a group costs, about: all are run until the last is done."""
     passes = 2 if group[0].adversarial else 1
     return passes * len(group) * max(recipe.epochs for recipe in group)
 
