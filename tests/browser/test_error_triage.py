@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import standalone_page
 from playwright.sync_api import Page, expect
-from standalone_page import _PAGE
 from synthetic_triage import make_triage
 
 from kernel_widgets import ErrorTriage
 
 Opener = Callable[..., dict[str, Any]]
-_STATE = ("atlas_layout", "meta", "score", "coverage", "selected", "only")
 
 
 @pytest.fixture
@@ -27,20 +24,7 @@ def open_page(page: Page, tmp_path: Path) -> Opener:
 
     def opener(frames: dict[str, Any] | None = None, **traits: Any) -> dict[str, Any]:
         frames = make_triage() if frames is None else frames
-        widget = ErrorTriage(frames, **traits)
-        path = tmp_path / "triage.html"
-        path.write_text(
-            _PAGE.format(
-                css=str(widget._css),
-                state=json.dumps({name: getattr(widget, name) for name in _STATE}),
-                atlas=base64.b64encode(widget.atlas).decode(),
-                source=json.dumps(str(widget._esm)).replace("</", "<\\/"),
-            ),
-            encoding="utf-8",
-        )
-        page.context.set_offline(True)
-        page.goto(path.as_uri())
-        page.locator(".kt-page").wait_for()
+        standalone_page.open_page(page, tmp_path, ErrorTriage(frames, **traits))
         return frames
 
     return opener

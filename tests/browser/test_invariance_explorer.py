@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from pathlib import Path
 
 import pytest
 from invariance_frames import make_frames
 from playwright.sync_api import Page, expect
-from standalone_page import _PAGE
+from standalone_page import open_page
 
 from kernel_widgets import InvarianceExplorer
-
-_STATE = ("atlas_layout", "meta", "step", "other", "matrix")
 
 
 @pytest.fixture
 def explorer(page: Page, tmp_path: Path) -> Page:
     """The widget, opened offline and drawn."""
-    widget = InvarianceExplorer(make_frames())
-    path = tmp_path / "explorer.html"
-    path.write_text(
-        _PAGE.format(
-            css=str(widget._css),
-            state=json.dumps({name: getattr(widget, name) for name in _STATE}),
-            atlas=base64.b64encode(widget.atlas).decode(),
-            source=json.dumps(str(widget._esm)).replace("</", "<\\/"),
-        ),
-        encoding="utf-8",
-    )
-    page.context.set_offline(True)
-    page.goto(path.as_uri())
-    page.locator(".ki-page").wait_for()
+    open_page(page, tmp_path, InvarianceExplorer(make_frames()))
     return page
 
 

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
+from standalone_page import open_page
 
 from kernel_lib.data import ImageSet, write_labelme
 from kernel_widgets import MaskImporter, PolygonEditor
-
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Widget</title>
-<style>body {{ margin: 16px; background: Canvas; }} html {{ color-scheme: light dark; }}
-{css}</style><body><div id="widget"></div><script type="module">
-const state = {state};
-const listeners = {{}};
-const model = {{
-  get: (name) => state[name],
-  set(name, value) {{
-    state[name] = value;
-    (listeners[`change:${{name}}`] ?? []).forEach((listener) => listener());
-  }},
-  on: (name, listener) => (listeners[name] ??= []).push(listener),
-  off(name, listener) {{
-    listeners[name] = (listeners[name] ?? []).filter((each) => each !== listener);
-  }},
-  save_changes() {{}},
-}};
-const source = new Blob([{source}], {{ type: "text/javascript" }});
-const {{ default: widget }} = await import(URL.createObjectURL(source));
-window.state = state;
-window.listeners = listeners;
-window.cleanup = widget.render({{ model, el: document.querySelector("#widget") }});
-</script></body></html>"""
 
 Opener = Callable[[Any], None]
 
@@ -44,31 +21,7 @@ Opener = Callable[[Any], None]
 @pytest.fixture
 def show(page: Page, tmp_path: Path) -> Opener:
     """Open a widget offline."""
-
-    def opener(widget: Any) -> None:
-        names = [name for name in widget.trait_names(sync=True) if not name.startswith("_")]
-        state = {name: getattr(widget, name) for name in names}
-        plain = {name: value for name, value in state.items() if _is_plain(value)}
-        text = _PAGE.format(
-            css=str(widget._css),
-            state=json.dumps(plain).replace("</", "<\\/"),
-            source=json.dumps(str(widget._esm)).replace("</", "<\\/"),
-        )
-        path = tmp_path / "page.html"
-        path.write_text(text, encoding="utf-8")
-        page.context.set_offline(True)
-        page.goto(path.as_uri())
-        page.locator("#widget > div").wait_for()
-
-    return opener
-
-
-def _is_plain(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except TypeError:
-        return False
-    return True
+    return partial(open_page, page, tmp_path)
 
 
 @pytest.fixture

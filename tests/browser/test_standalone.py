@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import standalone_page
 from PIL import Image
 from playwright.sync_api import Page, expect
-from standalone_page import write_page
 from synthetic_frames import METHODS, make_frames
 
 from kernel_widgets import CascadeStepper
@@ -33,10 +33,8 @@ def open_page(page: Page, tmp_path: Path) -> Opener:
 
     def opener(*frames: dict[str, Any], standalone: bool = False, **traits: Any) -> dict[str, Any]:
         shown = frames or (make_frames(),)
-        path = write_page(tmp_path, CascadeStepper(*shown, **traits), standalone)
-        page.context.set_offline(True)
-        page.goto(path.as_uri())
-        page.locator(".kc-page").wait_for()
+        widget = CascadeStepper(*shown, **traits)
+        standalone_page.open_page(page, tmp_path, widget, standalone=standalone)
         return shown[0]
 
     return opener
@@ -367,7 +365,7 @@ def _contrast_of_texts(page: Page) -> list[Any]:
       while (walker.nextNode()) {
         const node = walker.currentNode.parentElement;
         const seen = node.checkVisibility({ visibilityProperty: true });
-        if (!seen || node.closest(".kc-spoken")) continue;
+        if (!seen || node.closest(".kw-spoken")) continue;
         const style = getComputedStyle(node);
         const colour = node instanceof SVGElement ? style.fill : style.color;
         const ratio = contrast(colour);

@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import standalone_page
 from playwright.sync_api import Locator, Page, expect
 from synthetic_trust import TASKS, make_trust_frames
 
 from kernel_widgets import TrustMatrix
 
 NAMES = list(TASKS)
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Trust</title>
-<style>body {{ margin: 16px; background: Canvas; }} html {{ color-scheme: light dark; }}
-{css}</style>
-<body><div id="widget"></div>
-<script type="module">
-const state = {state};
-const binary = Uint8Array.from(atob("{atlas}"), (letter) => letter.charCodeAt(0));
-state.atlas = new DataView(binary.buffer);
-const listeners = {{}};
-const model = {{
-  get: (name) => state[name],
-  set(name, value) {{
-    state[name] = value;
-    (listeners[`change:${{name}}`] ?? []).forEach((listener) => listener());
-  }},
-  on: (name, listener) => (listeners[name] ??= []).push(listener),
-  off(name, listener) {{
-    listeners[name] = (listeners[name] ?? []).filter((each) => each !== listener);
-  }},
-  save_changes() {{}},
-}};
-const source = new Blob([{source}], {{ type: "text/javascript" }});
-const {{ default: widget }} = await import(URL.createObjectURL(source));
-window.model = model;
-window.listeners = listeners;
-window.cleanup = widget.render({{ model, el: document.querySelector("#widget") }});
-</script></body></html>
-"""
-
 Opener = Callable[..., dict[str, Any]]
 
 
@@ -54,19 +23,7 @@ def open_page(page: Page, tmp_path: Path) -> Opener:
 
     def opener(frames: dict[str, Any] | None = None, **traits: Any) -> dict[str, Any]:
         frames = make_trust_frames() if frames is None else frames
-        widget = TrustMatrix(frames, **traits)
-        names = ("atlas_layout", "meta", "layer", "probe", "score", "primary", "task")
-        text = PAGE.format(
-            css=str(widget._css),
-            state=json.dumps({name: getattr(widget, name) for name in names}),
-            atlas=base64.b64encode(widget.atlas).decode(),
-            source=json.dumps(str(widget._esm)).replace("</", "<\\/"),
-        )
-        path = tmp_path / "trust.html"
-        path.write_text(text, encoding="utf-8")
-        page.context.set_offline(True)
-        page.goto(path.as_uri())
-        page.locator(".kt-page").wait_for()
+        standalone_page.open_page(page, tmp_path, TrustMatrix(frames, **traits))
         return frames
 
     return opener

@@ -112,15 +112,3 @@ def test_the_module_paints_with_the_same_stops():
     for name, stops in (("MAGMA", MAGMA), ("DIVERGING", DIVERGING)):
         block = re.search(rf"const {name} = \[(.*?)\];", source, re.DOTALL)
         assert tuple(re.findall(r"#[0-9a-f]{6}", block[1])) == stops
-
-
-def test_every_style_is_scoped_to_the_widget():
-    sheet = re.sub(r"/\*.*?\*/", "", str(CascadeStepper._css), flags=re.DOTALL)
-    selectors = re.findall(r"([^{}]+)\{", sheet)
-    own = [each.strip() for each in selectors if not each.strip().startswith("@")]
-    assert len(own) > 100
-    strangers = [
-        part for each in own for part in re.split(r",(?![^()]*\))", each)
-        if ".kernel-cascade" not in part
-    ]  # fmt: skip
-    assert strangers == []

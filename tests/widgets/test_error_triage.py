@@ -106,12 +106,3 @@ def test_names_are_text_not_markup(frames):
     still = ErrorTriage(frames)._repr_mimebundle_()[0]["text/html"]
     assert "&lt;b&gt;x" in still
     assert "<b>x</b>" not in still
-
-
-def test_every_style_is_scoped_to_the_widget():
-    sheet = re.sub(r"/\*.*?\*/", "", str(ErrorTriage._css), flags=re.DOTALL)
-    own = [each.strip() for each in re.findall(r"([^{}]+)\{", sheet)]
-    own = [each for each in own if not each.startswith("@")]
-    assert len(own) > 50
-    for each in own:
-        assert all(".kernel-triage" in part for part in re.split(r",(?![^()]*\))", each)), each

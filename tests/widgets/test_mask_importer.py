@@ -107,13 +107,3 @@ def test_the_editor_starts_from_a_mask(images):
     np.testing.assert_array_equal(PolygonEditor(images.images[0], mask).mask, mask)
     with pytest.raises(ValueError, match="values in"):
         PolygonEditor(images.images[0] * 255)
-
-
-@pytest.mark.parametrize(
-    ("widget", "scope"), [(MaskImporter, ".kernel-masks"), (PolygonEditor, ".kernel-polygons")]
-)
-def test_every_style_is_scoped(widget, scope):
-    sheet = re.sub(r"/\*.*?\*/", "", str(widget._css), flags=re.DOTALL)
-    selectors = [each.strip() for each in re.findall(r"([^{}]+)\{", sheet)]
-    assert selectors
-    assert [each for each in selectors if not each.startswith("@") and scope not in each] == []

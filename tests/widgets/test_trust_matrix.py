@@ -96,14 +96,3 @@ def test_the_module_paints_with_the_same_stops(frames):
     for name, stops in (("CIVIDIS", CIVIDIS), ("LEAKS", LEAKS)):
         block = re.search(rf"const {name} = \[(.*?)\];", source, re.DOTALL)
         assert tuple(re.findall(r"#[0-9a-f]{6}", block[1])) == stops
-
-
-def test_every_style_is_scoped_to_the_widget(frames):
-    sheet = re.sub(r"/\*.*?\*/", "", str(TrustMatrix(frames)._css), flags=re.DOTALL)
-    selectors = [each.strip() for each in re.findall(r"([^{}]+)\{", sheet)]
-    own = [each for each in selectors if not each.startswith("@")]
-    assert len(own) > 60
-    assert [
-        part for each in own for part in re.split(r",(?![^()]*\))", each)
-        if ".kernel-trust" not in part
-    ] == []  # fmt: skip

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
+from kernel_widgets.assets import module, stylesheet
 from kernel_widgets.atlas import MAX_BYTES, fit, meta_of, pack
 from kernel_widgets.frames import check_frames
 from kernel_widgets.still import still_picture
-
-_STATIC = Path(__file__).parent / "static"
 
 
 class CascadeStepper(anywidget.AnyWidget):
@@ -42,8 +40,8 @@ class CascadeStepper(anywidget.AnyWidget):
         >>> CascadeStepper(result)  # doctest: +SKIP
     """
 
-    _esm = _STATIC / "cascade_stepper.js"
-    _css = _STATIC / "cascade_stepper.css"
+    _esm = module("cascade_stepper")
+    _css = stylesheet("cascade_stepper")
 
     atlas = traitlets.Bytes().tag(sync=True)
     atlas_layout = traitlets.Dict().tag(sync=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import numpy as np
 import traitlets
 
-from kernel_widgets.still import _picture as picture
+from kernel_widgets.assets import module, stylesheet
+from kernel_widgets.still import picture
 
-_STATIC = Path(__file__).parent / "static"
 _ARRAYS = {
     "suspicion": (np.float32, ("scores", None)),
     "wrong": (np.uint8, (None,)),
@@ -69,8 +68,8 @@ class ErrorTriage(anywidget.AnyWidget):
         >>> ErrorTriage(result)  # doctest: +SKIP
     """
 
-    _esm = _STATIC / "error_triage.js"
-    _css = _STATIC / "error_triage.css"
+    _esm = module("error_triage")
+    _css = stylesheet("error_triage")
 
     atlas = traitlets.Bytes().tag(sync=True)
     atlas_layout = traitlets.Dict().tag(sync=True)

@@ -6,7 +6,6 @@ import base64
 import html
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -14,9 +13,9 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from kernel_widgets.assets import module, stylesheet
 from kernel_widgets.palettes import palette
 
-_STATIC = Path(__file__).parent / "static"
 _FIELDS = (
     "schema", "title", "steps", "identity", "plateau", "class_names", "images", "pictures",
     "top_classes", "top_shares", "matrices", "values", "curves", "verdict", "words",
@@ -60,8 +59,8 @@ class InvarianceExplorer(anywidget.AnyWidget):
         >>> InvarianceExplorer(result)  # doctest: +SKIP
     """
 
-    _esm = _STATIC / "invariance_explorer.js"
-    _css = _STATIC / "invariance_explorer.css"
+    _esm = module("invariance_explorer")
+    _css = stylesheet("invariance_explorer")
 
     atlas = traitlets.Bytes().tag(sync=True)
     atlas_layout = traitlets.Dict().tag(sync=True)

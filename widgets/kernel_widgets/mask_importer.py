@@ -19,8 +19,8 @@ from PIL import Image
 from kernel_lib.data import ImageSet, MaskImport, import_labelme
 from kernel_lib.data.labelme import HOLES, POLARITIES
 from kernel_lib.data.labelme_file import read_labelme
+from kernel_widgets.assets import module, stylesheet
 
-_STATIC = Path(__file__).parent / "static"
 _SIDE = 112  # pixels of a picture
 _MOST_STILL = 24
 _MOST_UPLOADED = 200_000_000  # bytes altogether
@@ -46,8 +46,8 @@ class MaskImporter(anywidget.AnyWidget):
         >>> images = importer.apply()  # doctest: +SKIP
     """
 
-    _esm = _STATIC / "mask_importer.js"
-    _css = _STATIC / "mask_importer.css"
+    _esm = module("mask_importer")
+    _css = stylesheet("mask_importer")
 
     folder = traitlets.Unicode().tag(sync=True)
     polarity = traitlets.Enum(POLARITIES, "object").tag(sync=True)

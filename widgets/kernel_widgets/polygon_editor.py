@@ -16,8 +16,7 @@ import traitlets
 from kernel_lib.data import labelme_mask, write_labelme
 from kernel_lib.data.labelme_export import labelme_content, mask_shapes, png_bytes
 from kernel_lib.data.labelme_file import read_labelme
-
-_STATIC = Path(__file__).parent / "static"
+from kernel_widgets.assets import module, stylesheet
 
 
 class PolygonEditor(anywidget.AnyWidget):
@@ -38,8 +37,8 @@ class PolygonEditor(anywidget.AnyWidget):
         >>> editor.mask  # after drawing  # doctest: +SKIP
     """
 
-    _esm = _STATIC / "polygon_editor.js"
-    _css = _STATIC / "polygon_editor.css"
+    _esm = module("polygon_editor")
+    _css = stylesheet("polygon_editor")
 
     picture = traitlets.Unicode().tag(sync=True)
     size = traitlets.List(traitlets.Int()).tag(sync=True)

@@ -65,7 +65,7 @@ def _sentence(step: Mapping[str, Any]) -> str:
 def _image_row(frames: Mapping[str, Any], step: int, image: int) -> str:
     record = frames["images"][image]
     caption = f"{record['label']}: predicted {record['predictions'][0][step]}"
-    cells = [_cell(_picture(frames["inputs"][image], caption), caption)]
+    cells = [_cell(picture(frames["inputs"][image], caption), caption)]
     cells += [_map_cell(frames, step, index, image) for index in range(len(frames["methods"]))]
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -79,22 +79,22 @@ def _map_cell(frames: Mapping[str, Any], step: int, method: int, image: int) -> 
     value = frames["values"][0, step, method, 0, image]
     number = f"{value:.2f}" if np.isfinite(value) else "-"
     title = frames["methods"][method]["title"]
-    return _cell(_picture(colours[levels], f"{title}, similarity {number}"), number)
+    return _cell(picture(colours[levels], f"{title}, similarity {number}"), number)
 
 
-def _cell(picture: str, caption: str) -> str:
-    return f"<td {_CELL}>{picture}<div>{html.escape(caption)}</div></td>"
+def _cell(shown: str, caption: str) -> str:
+    return f"<td {_CELL}>{shown}<div>{html.escape(caption)}</div></td>"
 
 
-def _picture(pixels: np.ndarray, alt: str) -> str:
+def picture(pixels: np.ndarray, alt: str) -> str:
     """Return an <img> that holds the pixels (height, width, 3) themselves."""
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     # Whole multiples of small maps stay sharp; readers would blur a small picture.
-    scale = _SIDE / max(picture.size)
+    scale = _SIDE / max(image.size)
     method = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
-    size = [max(1, round(side * scale)) for side in picture.size]
+    size = [max(1, round(side * scale)) for side in image.size]
     buffer = io.BytesIO()
-    picture.resize((size[0], size[1]), method).quantize(64).save(buffer, "PNG", optimize=True)
+    image.resize((size[0], size[1]), method).quantize(64).save(buffer, "PNG", optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
     return (
         f'<img alt="{html.escape(alt, quote=True)}" width="{size[0]}" height="{size[1]}" '

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import numpy as np
 import traitlets
 
+from kernel_widgets.assets import module, stylesheet
 from kernel_widgets.trust_frames import check_trust_frames, pack_trust
 
-_STATIC = Path(__file__).parent / "static"
 _LISTS = {
     "layer": "layers", "probe": "probes", "score": "scores", "primary": "primaries", "task": "tasks"
 }  # fmt: skip
@@ -45,8 +44,8 @@ class TrustMatrix(anywidget.AnyWidget):
         >>> TrustMatrix(result)  # doctest: +SKIP
     """
 
-    _esm = _STATIC / "trust_matrix.js"
-    _css = _STATIC / "trust_matrix.css"
+    _esm = module("trust_matrix")
+    _css = stylesheet("trust_matrix")
 
     atlas = traitlets.Bytes().tag(sync=True)
     atlas_layout = traitlets.Dict().tag(sync=True)

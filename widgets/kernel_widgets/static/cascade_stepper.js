@@ -4,12 +4,12 @@
 // (`atlas_layout`), and the texts (`meta`); after that neither a kernel nor a network is needed.
 // The page is made of parts (strip, slider, grid, curves, ...). A part is a function of the app
 // that returns {node, refresh}; refresh(state, before) redraws what depends on the state.
+// common.js stands before this text.
 
 const IMAGES_PER_PAGE = 4;
 const FADE_MS = 120;
 const PLAY_MS = 1000;
 const PAGE_STEPS = 3;
-const SVG = "http://www.w3.org/2000/svg";
 
 const TESTS = {
   cascade: {
@@ -109,26 +109,11 @@ const KEYS = [
   ["S", "next seed"],
   ["?", "this list"],
 ];
+const HELP_NOTE =
+  "Press and hold a map to see the trained one. Click a method to focus it, a block or a tick to " +
+  "go to that step, and anywhere in the curves to move there.";
 
 // ---------------------------------------------------------------- small tools
-
-function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
-}
-
-function s(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false)
-      node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.flat().filter((child) => child !== null));
-  return node;
-}
 
 function icon(name) {
   return s(
@@ -139,12 +124,9 @@ function icon(name) {
 }
 
 function spoken(text) {
-  return h("span", { class: "kc-spoken" }, text);
+  return h("span", { class: "kw-spoken" }, text);
 }
 
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const range = (length) => Array.from({ length }, (_, index) => index);
-const percent = (share) => `${Math.round(100 * share)} %`;
 
 function decimal(value) {
   if (!Number.isFinite(value)) return "–";
@@ -166,34 +148,8 @@ function reducedMotion() {
 
 // ---------------------------------------------------------------- data
 
-function asBytes(buffer) {
-  if (buffer instanceof ArrayBuffer) return new Uint8Array(buffer);
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-}
-
-function readArray(bytes, { offset, shape, dtype }) {
-  const size = shape.reduce((product, length) => product * length, 1);
-  if (dtype === "uint8") return { shape, data: bytes.subarray(offset, offset + size) };
-  const copy = bytes.slice(offset, offset + 4 * size); // floats must start at a multiple of 4
-  return { shape, data: new Float32Array(copy.buffer) };
-}
-
-function place({ shape }, indices) {
-  let index = 0;
-  shape.forEach((length, axis) => (index = index * length + (indices[axis] ?? 0)));
-  return index;
-}
-
-const at = (array, ...indices) => array.data[place(array, indices)];
-
-function block(array, size, ...indices) {
-  const start = place(array, indices);
-  return array.data.subarray(start, start + size);
-}
-
-function readTab(bytes, layout, meta) {
-  const arrays = {};
-  for (const [name, entry] of Object.entries(layout)) arrays[name] = readArray(bytes, entry);
+function readTab(atlas, layout, meta) {
+  const arrays = readArrays(atlas, layout);
   const [height, width] = arrays.maps_absolute.shape.slice(-2);
   const [inputHeight, inputWidth] = arrays.inputs.shape.slice(1, 3);
   return {
@@ -206,15 +162,15 @@ function readTab(bytes, layout, meta) {
     curve: (kind, ...indices) => at(arrays[`curve_${kind}`], ...indices), // metric, method, step
     ceiling: (metric, method) => at(arrays.ceilings, metric, method),
     isEmpty: (...indices) => at(arrays.empty, ...indices) > 0, // seed, step, method, image
-    map: (view, ...indices) => block(arrays[`maps_${view}`], width * height, ...indices),
-    input: (image) => block(arrays.inputs, inputWidth * inputHeight * 3, image),
+    map: (view, ...indices) => block(arrays[`maps_${view}`], ...indices),
+    input: (image) => block(arrays.inputs, image),
   };
 }
 
 function readTabs(model) {
-  const bytes = asBytes(model.get("atlas"));
+  const atlas = model.get("atlas");
   const layouts = model.get("atlas_layout").tabs;
-  return model.get("meta").tabs.map((meta, index) => readTab(bytes, layouts[index], meta));
+  return model.get("meta").tabs.map((meta, index) => readTab(atlas, layouts[index], meta));
 }
 
 // ---------------------------------------------------------------- state
@@ -278,39 +234,23 @@ function parse(name, text) {
 
 function createStore(model, tabs, onChange) {
   const address = createAddress(model);
-  let state = normalise({ ...readModel(model), ...address.read() }, tabs);
-  let writing = false;
-
-  function change(patch) {
-    const before = state;
-    state = normalise({ ...state, ...patch }, tabs);
-    const changed = STATE_NAMES.filter((name) => state[name] !== before[name]);
-    if (changed.length) onChange(state, before);
-    return changed;
-  }
-  function update(patch) {
-    const changed = change(patch);
-    if (!changed.length) return;
-    writing = true;
-    changed.forEach((name) => model.set(name, state[name]));
-    model.save_changes();
-    writing = false;
-    address.write(state);
-  }
-  const readers = STATE_NAMES.map((name) => [
-    `change:${name}`,
-    () => !writing && change({ [name]: model.get(name) }),
-  ]);
-  const onHash = () => change(address.read());
-  readers.forEach(([event, reader]) => model.on(event, reader));
+  const first = { ...readModel(model), ...address.read() };
+  const tidy = (state) => normalise(state, tabs);
+  const store = makeStore(model, STATE_NAMES, first, tidy, onChange);
+  const onHash = () => store.change(address.read());
   window.addEventListener("hashchange", onHash);
   return {
     get state() {
-      return state;
+      return store.state;
     },
-    update,
+    update(patch) {
+      const before = store.state;
+      store.update(patch);
+      if (STATE_NAMES.some((name) => store.state[name] !== before[name]))
+        address.write(store.state);
+    },
     dispose() {
-      readers.forEach(([event, reader]) => model.off(event, reader));
+      store.dispose();
       window.removeEventListener("hashchange", onHash);
     },
   };
@@ -515,13 +455,13 @@ function buildPage(app) {
     }).map(([name, make]) => [name, make(app)]),
   );
   app.parts = Object.values(made);
-  const help = helpDialog();
+  const help = helpDialog(KEYS, HELP_NOTE);
   app.help = help;
   app.live = made.live.node;
   app.root.replaceChildren(
     h(
       "div",
-      { class: "kc-page" },
+      { class: "kw-page kc-page" },
       made.header.node,
       h("div", { class: "kc-control" }, made.strip.node, made.slider.node),
       made.toolbar.node,
@@ -668,10 +608,10 @@ function readout(name, values, format) {
   const node = h(
     "div",
     { class: "kc-readout" },
-    h("span", { class: "kc-quiet" }, name),
+    h("span", { class: "kw-quiet" }, name),
     number,
     h("span", { class: "kc-meter", "aria-hidden": "true" }, bar, was),
-    h("span", { class: "kc-quiet" }, `trained ${format(values[0])}`),
+    h("span", { class: "kw-quiet" }, `trained ${format(values[0])}`),
   );
   const show = (step) => {
     const value = values[step] ?? NaN;
@@ -830,7 +770,7 @@ function sliderPart(app) {
       { class: "kc-slider" },
       play.node,
       h("div", { class: "kc-ruler", style: `--kc-steps: ${tab.last}` }, track, tickList),
-      h("div", { class: "kc-axis kc-quiet" }, h("span", {}, tab.axis), blockKey(tab.test)),
+      h("div", { class: "kc-axis kw-quiet" }, h("span", {}, tab.axis), blockKey(tab.test)),
     ),
     refresh({ step, playing }) {
       track.setAttribute("aria-valuenow", step);
@@ -928,7 +868,7 @@ function toolbarPart(app) {
 }
 
 function labelled(text, node) {
-  return h("label", { class: "kc-label" }, h("span", { class: "kc-quiet" }, text), node);
+  return h("label", { class: "kc-label" }, h("span", { class: "kw-quiet" }, text), node);
 }
 
 function choiceBar(name, choices, choose) {
@@ -987,7 +927,7 @@ function gridPart(app) {
   const table = h(
     "table",
     { class: "kc-grid", style: `--kc-columns: ${tab.methods.length + 1}` },
-    h("caption", { class: "kc-spoken" }, "Saliency maps: a row for each image, a column a method"),
+    h("caption", { class: "kw-spoken" }, "Saliency maps: a row for each image, a column a method"),
     h(
       "thead",
       {},
@@ -1057,7 +997,7 @@ function methodHead(app, method, index) {
       "span",
       { class: "kc-method-signs" },
       marker(app.tab, index),
-      method.control ? h("span", { class: "kc-quiet" }, "control") : flags,
+      method.control ? h("span", { class: "kw-quiet" }, "control") : flags,
     ),
     h("span", { class: "kc-method-name" }, breakable(method.title)),
   );
@@ -1092,7 +1032,7 @@ function flagKey(tab) {
   const entries = used.map((flag) =>
     h("span", {}, h("b", { class: "kc-flag" }, FLAGS[flag].sign), ` ${FLAGS[flag].words}`),
   );
-  return h("p", { class: "kc-flag-key kc-quiet", "aria-hidden": "true" }, ...entries);
+  return h("p", { class: "kc-flag-key kw-quiet", "aria-hidden": "true" }, ...entries);
 }
 
 function markColumn(app, table, head, index) {
@@ -1225,7 +1165,7 @@ function pagerBar(app) {
   const count = tab.images.length;
   if (count <= IMAGES_PER_PAGE) return { node: "", show: () => {} };
   const thumbs = tab.images.map((_, image) => thumbnail(app, image));
-  const words = h("span", { class: "kc-quiet" });
+  const words = h("span", { class: "kw-quiet" });
   const turn = (by) => app.update({ image: clamp(app.state.image + by, 0, count - 1) });
   const node = h(
     "div",
@@ -1311,7 +1251,7 @@ function curvesPart(app) {
   let chart = null;
   const several = tab.seeds.length > 1 || tab.images.length > 1;
   const note = several ? ": mean and interval" : "";
-  const about = h("p", { class: "kc-quiet" }, `similarity with the trained model's map${note}`);
+  const about = h("p", { class: "kw-quiet" }, `similarity with the trained model's map${note}`);
 
   function rebuild() {
     const width = holder.clientWidth;
@@ -1779,12 +1719,12 @@ function filmFrame(app, method, step) {
 
 function footer(tab) {
   const words = tab.words.map((sentence) => h("p", {}, sentence));
-  const notes = tab.notes.map((sentence) => h("p", { class: "kc-quiet" }, sentence));
-  return h("footer", { class: "kc-foot" }, ...words, ...notes);
+  const notes = tab.notes.map((sentence) => h("p", { class: "kw-quiet" }, sentence));
+  return h("footer", { class: "kw-foot" }, ...words, ...notes);
 }
 
 function livePart(app) {
-  const node = h("p", { class: "kc-spoken kc-live", "aria-live": "polite", role: "status" });
+  const node = h("p", { class: "kw-spoken kc-live", "aria-live": "polite", role: "status" });
   return {
     node,
     refresh(state, before) {
@@ -1799,34 +1739,6 @@ function livePart(app) {
 
 // ---------------------------------------------------------------- help
 
-function helpDialog() {
-  const rows = KEYS.map(([keys, words]) =>
-    h("div", {}, h("dt", {}, keys.split(" ").map(keyCap)), h("dd", {}, words)),
-  );
-  const dialog = h(
-    "dialog",
-    { class: "kc-help", "aria-label": "Keys" },
-    h("h3", { class: "kc-subtitle" }, "Keys"),
-    h("dl", {}, ...rows),
-    h(
-      "p",
-      { class: "kc-quiet" },
-      "Press and hold a map to see the trained one. Click a method to focus it, a block or a " +
-        "tick to go to that step, and anywhere in the curves to move there.",
-    ),
-    h("form", { method: "dialog" }, h("button", { class: "kc-button" }, "Close")),
-  );
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  return dialog;
-}
-
-const keyCap = (text) => (text === "–" ? "–" : h("kbd", {}, text));
-
-function openHelp(app) {
-  const back = app.root.contains(document.activeElement) ? document.activeElement : null;
-  app.help.showModal();
-  app.help.addEventListener("close", () => back?.focus(), { once: true });
-}
 
 // ---------------------------------------------------------------- keyboard and holding
 
@@ -1895,7 +1807,7 @@ async function trySavePicture(app) {
     await savePicture(app);
   } catch {
     app.live.textContent = "This browser could not draw the picture.";
-    app.live.classList.remove("kc-spoken");
+    app.live.classList.remove("kw-spoken");
   }
 }
 
@@ -1975,21 +1887,14 @@ function ownStyles() {
   });
   return readable
     .map((rule) => rule.cssText)
-    .filter((text) => text.includes(".kernel-cascade"))
+    .filter((text) => /\.kernel-(widget|cascade)/.test(text))
     .join("\n");
 }
 
 // ---------------------------------------------------------------- entry
 
 function render({ model, el }) {
-  const root = h("div", {
-    class: "kernel-cascade",
-    tabindex: -1,
-    // JupyterLab's own single-key shortcuts would otherwise swallow A, C, M and the arrows.
-    "data-lm-suppress-shortcuts": "true",
-  });
-  el.classList.add("kernel-cascade-host");
-  el.append(root);
+  const root = addRoot(el, "kernel-cascade");
   const app = createApp(model, root);
   buildPage(app);
   listenToKeys(app);

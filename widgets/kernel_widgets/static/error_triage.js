@@ -1,6 +1,6 @@
 // Triage of suspicious predictions. One model, one root element, no network, no kernel needed.
+// common.js stands before this text.
 
-const SVG = "http://www.w3.org/2000/svg";
 const STEP = 0.01; // of coverage, for one press of a key
 const KEYS = [
   ["← → ↑ ↓", "another image"],
@@ -12,44 +12,11 @@ const KEYS = [
 
 // ---------------------------------------------------------------- small helpers
 
-function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
-}
-
-function s(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value != null) node.setAttribute(name, value);
-  }
-  node.append(...children.flat());
-  return node;
-}
-
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–");
+const tenths = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–");
 const count = (number) => number.toLocaleString("en-US");
 
 // ---------------------------------------------------------------- data
 
-const TYPES = { float32: Float32Array, uint8: Uint8Array, int32: Int32Array };
-
-function readArrays(atlas, layout) {
-  const bytes = new Uint8Array(atlas.buffer ?? atlas, atlas.byteOffset ?? 0, atlas.byteLength);
-  // Views need aligned starts, which a slice of a larger message may not have.
-  const aligned = bytes.byteOffset % 4 ? bytes.slice() : bytes;
-  const arrays = {};
-  for (const [name, { offset, shape, dtype }] of Object.entries(layout)) {
-    const length = shape.reduce((product, side) => product * side, 1);
-    const data = new TYPES[dtype](aligned.buffer, aligned.byteOffset + offset, length);
-    arrays[name] = { data, shape };
-  }
-  return arrays;
-}
 
 /** Everything that follows from the choice of a score: the order of all images. */
 function rankingOf(arrays, position) {
@@ -110,10 +77,10 @@ function createApp(model, root) {
 function start(app) {
   const { model, root } = app;
   const parts = [topPart(app), linePart(app), bodyPart(app)];
-  const live = h("p", { class: "kt-spoken", "aria-live": "polite", role: "status" });
-  app.help = helpDialog();
-  const foot = h("footer", { class: "kt-foot kt-quiet" }, app.meta.words.map((text) => h("p", {}, text)));
-  root.append(h("div", { class: "kt-page" }, parts.map(({ node }) => node), foot, live), app.help);
+  const live = h("p", { class: "kw-spoken", "aria-live": "polite", role: "status" });
+  app.help = helpDialog(KEYS);
+  const foot = h("footer", { class: "kw-foot kw-quiet" }, app.meta.words.map((text) => h("p", {}, text)));
+  root.append(h("div", { class: "kw-page kt-page" }, parts.map(({ node }) => node), foot, live), app.help);
 
   const refresh = (changed) => {
     if (!changed || changed === "score") app.ranking = rankingOf(app.arrays, app.position());
@@ -156,9 +123,9 @@ function topPart(app) {
     "header",
     { class: "kt-top" },
     h("h2", { class: "kt-title" }, meta.title),
-    h("label", { class: "kt-label" }, h("span", { class: "kt-quiet" }, "sort by"), menu),
+    h("label", { class: "kt-label" }, h("span", { class: "kw-quiet" }, "sort by"), menu),
     h("div", { class: "kt-choices", role: "group", "aria-label": "Show" }, choices),
-    h("button", { class: "kt-button", title: "Keys", "aria-label": "Keys", onclick: () => app.help.showModal() }, "?"),
+    h("button", { class: "kw-button", title: "Keys", "aria-label": "Keys", onclick: () => openHelp(app) }, "?"),
   );
   const refresh = () => {
     menu.value = meta.scores[app.position()].name;
@@ -181,12 +148,12 @@ function linePart(app) {
     oninput: (event) => app.set("coverage", Number(event.target.value)),
   });
   const sides = [sidePart("kept", ""), sidePart("withheld", "kt-withheld")];
-  const caught = h("p", { class: "kt-quiet" });
+  const caught = h("p", { class: "kw-quiet" });
   const node = h(
     "section",
     { class: "kt-line", "aria-label": "All images by suspicion" },
     h("div", { class: "kt-stage" }, strip, range,
-      h("div", { class: "kt-ends kt-quiet" }, h("span", {}, "most trusted"),
+      h("div", { class: "kt-ends kw-quiet" }, h("span", {}, "most trusted"),
         h("span", {}, "each line an image, tall and orange where the prediction is wrong"),
         h("span", {}, "most suspicious"))),
     h("div", { class: "kt-sides" }, sides.map((side) => side.node)),
@@ -203,7 +170,7 @@ function linePart(app) {
     sides[1].show(total - kept, errors[total] - errors[kept], total);
     caught.textContent =
       `${count(errors[total] - errors[kept])} of ${count(errors[total])} errors are withheld; ` +
-      `without withholding, ${percent(1 - errors[total] / total)} of ${count(total)} predictions are right.`;
+      `without withholding, ${tenths(1 - errors[total] / total)} of ${count(total)} predictions are right.`;
     draw();
   };
   return { node, refresh, resize: draw };
@@ -214,10 +181,10 @@ function sidePart(word, className) {
   const words = h("span", {});
   const node = h("div", { class: `kt-side ${className}` }, number, words);
   const show = (size, errors, total) => {
-    number.textContent = size ? percent(1 - errors / size) : "–";
+    number.textContent = size ? tenths(1 - errors / size) : "–";
     words.replaceChildren(
       size ? `of ${count(size)} images ` : "no image ", h("b", {}, word),
-      size ? ` (${percent(size / total)}) are right` : "");
+      size ? ` (${tenths(size / total)}) are right` : "");
   };
   return { node, show };
 }
@@ -225,8 +192,8 @@ function sidePart(word, className) {
 function sideWords(app) {
   const { errors, total } = app.ranking;
   const kept = app.kept();
-  const share = (part, whole) => (whole ? percent(1 - part / whole) : "none");
-  return `${percent(kept / total)} kept, ${share(errors[kept], kept)} of them right; ` +
+  const share = (part, whole) => (whole ? tenths(1 - part / whole) : "none");
+  return `${tenths(kept / total)} kept, ${share(errors[kept], kept)} of them right; ` +
     `withheld ${share(errors[total] - errors[kept], total - kept)} right`;
 }
 
@@ -243,7 +210,7 @@ function drawStrip(app, canvas) {
   const { order, total } = app.ranking;
   const kept = app.kept();
   const wide = canvas.width / total;
-  const [right, wrong, paper] = ["--kt-right", "--kt-wrong", "--kt-wash"].map(color);
+  const [right, wrong, paper] = ["--kt-right", "--kt-wrong", "--kw-wash"].map(color);
   context.fillStyle = paper;
   context.fillRect(0, 0, canvas.width, canvas.height);
   const column = (place, tall) => {
@@ -332,8 +299,8 @@ function headPart(app, image, { index, label, predicted, probability }) {
     h("div", {},
       h("p", { class: isWrong ? "kt-lead kt-is-wrong" : "kt-lead" },
         isWrong ? `Says ${predicted}, is ${label}` : `Says ${predicted}, and it is`),
-      h("p", { class: "kt-quiet" }, `with probability ${probability.toFixed(3)}`),
-      h("p", { class: "kt-quiet" },
+      h("p", { class: "kw-quiet" }, `with probability ${probability.toFixed(3)}`),
+      h("p", { class: "kw-quiet" },
         `${count(total - rank[index])} of ${count(total)} from the most suspicious; ` +
         `${app.isKept(image) ? "kept" : "withheld"}`)),
   );
@@ -353,7 +320,7 @@ function votesPart(app, { votes, predicted }) {
     {},
     h("h3", { class: "kt-sub" }, `Votes of ${count(total)} mutants`),
     h("ul", {}, rows),
-    h("p", { class: "kt-quiet" }, `${percent(changed / total)} change the label.`),
+    h("p", { class: "kw-quiet" }, `${tenths(changed / total)} change the label.`),
   );
 }
 
@@ -364,7 +331,7 @@ function mapsPart(app, { maps, predicted }) {
     {},
     h("h3", { class: "kt-sub" }, `Conductance of the maps that stand for ${predicted}`),
     mapsChart(maps),
-    h("p", { class: "kt-quiet" },
+    h("p", { class: "kw-quiet" },
       `Columns: this image, orange outside two deviations. Grey: right predictions of ${predicted}. ` +
       `Maps of ${app.meta.tap}.`),
   );
@@ -414,18 +381,6 @@ function selectedWords(app) {
 
 // ---------------------------------------------------------------- help and keys
 
-function helpDialog() {
-  const rows = KEYS.flatMap(([keys, words]) =>
-    [h("dt", {}, keys.split(" ").map((key) => h("kbd", {}, key))), h("dd", {}, words)]);
-  return h(
-    "dialog",
-    { class: "kt-help", "aria-label": "Keys" },
-    h("h3", { class: "kt-sub" }, "Keys"),
-    h("dl", {}, rows),
-    h("form", { method: "dialog" }, h("button", { class: "kt-button" }, "Close")),
-  );
-}
-
 function onKey(app, event) {
   if (event.ctrlKey || event.metaKey || event.altKey || app.help.open) return;
   if (event.target.closest("select, input") && event.key.startsWith("Arrow")) return;
@@ -457,7 +412,7 @@ function actionFor(app, key) {
     "]": cover(STEP),
     s: () => chooseScore(app, meta.scores[(app.position() + 1) % meta.scores.length].name),
     w: () => app.set("only", turn[(turn.indexOf(model.get("only")) + 1) % turn.length]),
-    "?": () => app.help.showModal(),
+    "?": () => openHelp(app),
   }[key];
 }
 
@@ -469,10 +424,7 @@ function columns(app) {
 // ---------------------------------------------------------------- entry
 
 function render({ model, el }) {
-  // JupyterLab's own single-key shortcuts would otherwise swallow S, W and the arrows.
-  const root = h("div", { class: "kernel-triage", tabindex: -1, "data-lm-suppress-shortcuts": "true" });
-  el.classList.add("kernel-triage-host");
-  el.append(root);
+  const root = addRoot(el, "kernel-triage");
   const app = createApp(model, root);
   const stop = start(app);
   return () => {

@@ -4,8 +4,8 @@
 // (`atlas_layout`), and the texts (`meta`); after that neither a kernel nor a network is needed.
 // The page is made of parts (slider, images, matrix, curves). A part is a function of the app that
 // returns {node, refresh}; refresh(state) redraws what depends on the state.
+// common.js stands before this text.
 
-const SVG = "http://www.w3.org/2000/svg";
 const PLAY_MS = 260;
 const PAGE_STEPS = 5;
 
@@ -14,13 +14,6 @@ const VIRIDIS = [
   "#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30",
   "#fde725",
 ];
-
-const STATUS = {
-  pass: { sign: "✔", word: "passes" },
-  warning: { sign: "▲", word: "take care" },
-  fail: { sign: "✖", word: "fails" },
-  undetermined: { sign: "?", word: "undetermined" },
-};
 
 const KEYS = [
   ["→ ←", "one step up, one step down"],
@@ -32,58 +25,16 @@ const KEYS = [
   ["Space", "play or pause"],
   ["?", "this list"],
 ];
+const HELP_NOTE = "Click or drag in the matrix to choose two steps, or in the curves.";
 
 // ---------------------------------------------------------------- small helpers
 
-function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
-}
-
-function s(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.flat().filter((child) => child !== null));
-  return node;
-}
-
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const range = (length) => Array.from({ length }, (_, index) => index);
-const percent = (share) => `${Math.round(100 * share)} %`;
 
 // ---------------------------------------------------------------- data
 
-const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array };
-
-function asBytes(buffer) {
-  if (buffer instanceof ArrayBuffer) return new Uint8Array(buffer);
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-}
-
-function readArray(bytes, { offset, shape, dtype }) {
-  const Kind = ARRAYS[dtype];
-  const size = shape.reduce((product, length) => product * length, 1);
-  const copy = bytes.slice(offset, offset + size * Kind.BYTES_PER_ELEMENT);
-  return { shape, data: new Kind(copy.buffer) };
-}
-
-function block({ shape, data }, ...indices) {
-  const size = shape.slice(indices.length).reduce((product, length) => product * length, 1);
-  const index = indices.reduce((sum, value, axis) => sum * shape[axis] + value, 0);
-  return data.subarray(index * size, (index + 1) * size);
-}
 
 function readData(model) {
-  const bytes = asBytes(model.get("atlas"));
-  const arrays = {};
-  for (const [name, entry] of Object.entries(model.get("atlas_layout"))) {
-    arrays[name] = readArray(bytes, entry);
-  }
+  const arrays = readArrays(model.get("atlas"), model.get("atlas_layout"));
   const meta = model.get("meta");
   const [, , height, width] = arrays.pictures.shape;
   return {
@@ -116,36 +67,9 @@ function normalise(state, data) {
 function createStore(model, data, onChange) {
   const first = { step: data.identity, other: data.identity, matrix: "", playing: false };
   const read = STATE_NAMES.map((name) => [name, model.get(name) ?? first[name]]);
-  let state = normalise({ ...Object.fromEntries(read), playing: false }, data);
-  let writing = false;
-
-  function change(patch) {
-    const before = state;
-    state = normalise({ ...state, ...patch }, data);
-    const changed = STATE_NAMES.filter((name) => state[name] !== before[name]);
-    if (changed.length) onChange(state, before);
-    return changed;
-  }
-  function update(patch) {
-    const changed = change(patch);
-    if (!changed.length) return;
-    writing = true;
-    changed.forEach((name) => model.set(name, state[name]));
-    model.save_changes();
-    writing = false;
-  }
-  const readers = STATE_NAMES.map((name) => [
-    `change:${name}`,
-    () => !writing && change({ [name]: model.get(name) }),
-  ]);
-  readers.forEach(([event, reader]) => model.on(event, reader));
-  return {
-    get state() {
-      return state;
-    },
-    update,
-    dispose: () => readers.forEach(([event, reader]) => model.off(event, reader)),
-  };
+  const tidy = (state) => normalise(state, data);
+  const start = { ...Object.fromEntries(read), playing: false };
+  return makeStore(model, STATE_NAMES, start, tidy, onChange);
 }
 
 // ---------------------------------------------------------------- colours
@@ -183,7 +107,7 @@ function headPart({ data }) {
   const { status, headline, probability } = data.verdict;
   const { sign, word } = STATUS[status];
   const chance = probability === null ? null : h(
-    "p", { class: "ki-quiet" },
+    "p", { class: "kw-quiet" },
     `Assessor without labels: ${percent(probability)} likely to be invariant`,
   );
   const node = h(
@@ -240,7 +164,7 @@ function stepWords({ data }, step) {
 
 function imagesPart(app) {
   const cards = range(app.data.images.length).map((image) => imageCard(app, image));
-  const count = h("p", { class: "ki-quiet", "aria-live": "polite", role: "status" });
+  const count = h("p", { class: "kw-quiet", "aria-live": "polite", role: "status" });
   const node = h(
     "section", { class: "ki-images", "aria-label": "Images at this step" },
     h("h3", { class: "ki-subtitle" }, "What the network says"),
@@ -437,31 +361,11 @@ function curvesPart(app) {
 
 function footPart({ data }) {
   const words = data.words.map((sentence) => h("p", {}, sentence));
-  const notes = data.notes.map((sentence) => h("p", { class: "ki-quiet" }, sentence));
-  return { node: h("footer", { class: "ki-foot" }, words, notes), refresh: () => {} };
+  const notes = data.notes.map((sentence) => h("p", { class: "kw-quiet" }, sentence));
+  return { node: h("footer", { class: "kw-foot" }, words, notes), refresh: () => {} };
 }
 
 // ---------------------------------------------------------------- help and keyboard
-
-function helpDialog() {
-  const rows = KEYS.map(([keys, words]) => h(
-    "div", {},
-    h("dt", {}, keys.split(" ").map((key) => h("kbd", {}, key))), h("dd", {}, words)));
-  const dialog = h(
-    "dialog", { class: "ki-help", "aria-label": "Keys" },
-    h("h3", { class: "ki-subtitle" }, "Keys"), h("dl", {}, rows),
-    h("p", { class: "ki-quiet" }, "Click or drag in the matrix to choose two steps, or in the curves."),
-    h("form", { method: "dialog" }, h("button", { class: "ki-button" }, "Close")),
-  );
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  return dialog;
-}
-
-function openHelp(app) {
-  const back = app.root.contains(document.activeElement) ? document.activeElement : null;
-  app.help.showModal();
-  app.help.addEventListener("close", () => back?.focus(), { once: true });
-}
 
 function onKey(app, event) {
   if (event.ctrlKey || event.metaKey || event.altKey || app.help.open) return;
@@ -493,13 +397,7 @@ function keyAction(app, key) {
 // ---------------------------------------------------------------- entry
 
 function render({ model, el }) {
-  const root = h("div", {
-    class: "kernel-invariance",
-    tabindex: -1,
-    // JupyterLab's own single-key shortcuts would otherwise swallow I, M and the arrows.
-    "data-lm-suppress-shortcuts": "true",
-  });
-  el.classList.add("kernel-invariance-host");
+  const root = addRoot(el, "kernel-invariance");
   const data = readData(model);
   let timer = 0;
   let parts = [];
@@ -508,7 +406,7 @@ function render({ model, el }) {
     if (state.playing !== before.playing) play(state.playing);
   });
   const app = {
-    data, root, help: helpDialog(), update: store.update,
+    data, root, help: helpDialog(KEYS, HELP_NOTE), update: store.update,
     get state() {
       return store.state;
     },
@@ -523,12 +421,11 @@ function render({ model, el }) {
   ].map((part) => part(app));
   parts = [head, slider, images, matrix, curves, foot];
   root.append(h(
-    "div", { class: "ki-page" },
+    "div", { class: "kw-page ki-page" },
     head.node, slider.node,
     h("div", { class: "ki-body" }, images.node, h("div", { class: "ki-side" }, matrix.node, curves.node)),
     foot.node, app.help,
   ));
-  el.append(root);
   parts.forEach((part) => part.refresh(store.state));
   const listener = (event) => onKey(app, event);
   root.addEventListener("keydown", listener);

@@ -1,19 +1,10 @@
 // Look through LabelMe files: masks over images, errors beside the files that have them.
-
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value === true) element.setAttribute(key, "");
-    else if (value !== false) element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
+// common.js stands before this text.
 
 class Importer {
   constructor(model, host) {
     this.model = model;
-    this.page = make("div", { class: "kernel-masks" });
+    this.page = h("div", { class: "kernel-widget kernel-masks" });
     host.append(this.page);
     this.listeners = ["rows", "message", "known_labels", "labels", "polarity", "folder", "left_out"].map(
       (name) => [`change:${name}`, () => this.render()],
@@ -35,7 +26,7 @@ class Importer {
     this.page.replaceChildren(
       this.source(),
       this.choices(),
-      make("p", { class: "km-message", role: "status" }, this.model.get("message")),
+      h("p", { class: "km-message", role: "status" }, this.model.get("message")),
       this.problems(bad),
       this.grid(good),
       this.foot(good),
@@ -44,15 +35,15 @@ class Importer {
   }
 
   source() {
-    const folder = make("input", { type: "text", id: "km-folder", value: this.model.get("folder") });
+    const folder = h("input", { type: "text", id: "km-folder", value: this.model.get("folder") });
     folder.addEventListener("change", () => this.save({ folder: folder.value }));
-    const files = make("input", { type: "file", id: "km-files", multiple: true, accept: ".json,.jsonl" });
+    const files = h("input", { type: "file", id: "km-files", multiple: true, accept: ".json,.jsonl" });
     files.addEventListener("change", () => this.upload([...files.files]));
-    return make(
+    return h(
       "div",
       { class: "km-bar" },
-      make("label", { class: "km-grow" }, "Folder ", folder),
-      make("label", {}, "or upload LabelMe files ", files),
+      h("label", { class: "km-grow" }, "Folder ", folder),
+      h("label", {}, "or upload LabelMe files ", files),
     );
   }
 
@@ -62,23 +53,23 @@ class Importer {
   }
 
   choices() {
-    const bar = make("div", { class: "km-bar" });
-    const polarity = make("select", { id: "km-polarity" });
+    const bar = h("div", { class: "km-bar" });
+    const polarity = h("select", { id: "km-polarity" });
     for (const name of ["object", "background"]) {
       const selected = this.model.get("polarity") === name;
-      polarity.append(make("option", { value: name, selected }, `the ${name}`));
+      polarity.append(h("option", { value: name, selected }, `the ${name}`));
     }
     polarity.addEventListener("change", () => this.save({ polarity: polarity.value }));
-    bar.append(make("label", {}, "Shapes outline ", polarity));
+    bar.append(h("label", {}, "Shapes outline ", polarity));
     const known = this.model.get("known_labels") ?? [];
     const chosen = this.model.get("labels") ?? [];
     if (known.length > 1) {
-      const set = make("fieldset", {}, make("legend", {}, "Labels that count"));
+      const set = h("fieldset", {}, h("legend", {}, "Labels that count"));
       known.forEach((label, place) => {
         const checked = !chosen.length || chosen.includes(label);
-        const box = make("input", { type: "checkbox", id: `km-label-${place}`, checked });
+        const box = h("input", { type: "checkbox", id: `km-label-${place}`, checked });
         box.addEventListener("change", () => this.toggleLabel(label, box.checked));
-        set.append(make("label", {}, box, ` ${label}`));
+        set.append(h("label", {}, box, ` ${label}`));
       });
       bar.append(set);
     }
@@ -96,24 +87,24 @@ class Importer {
 
   problems(bad) {
     if (!bad.length) return "";
-    const list = make("ul", { class: "km-problems", "aria-label": "Files with problems" });
+    const list = h("ul", { class: "km-problems", "aria-label": "Files with problems" });
     for (const row of bad) {
-      list.append(make("li", {}, make("b", {}, row.file), make("span", {}, row.problem)));
+      list.append(h("li", {}, h("b", {}, row.file), h("span", {}, row.problem)));
     }
     return list;
   }
 
   grid(good) {
-    const grid = make("ul", { class: "km-grid", "aria-label": "Masks" });
+    const grid = h("ul", { class: "km-grid", "aria-label": "Masks" });
     good.forEach((row, place) => {
       const used = !(this.model.get("left_out") ?? []).includes(row.file);
-      const box = make("input", { type: "checkbox", id: `km-use-${place}`, checked: used });
+      const box = h("input", { type: "checkbox", id: `km-use-${place}`, checked: used });
       box.addEventListener("change", () => this.use(row.file, box.checked));
-      const picture = make("img", { src: row.picture, alt: `Mask of ${row.file}`, loading: "lazy" });
+      const picture = h("img", { src: row.picture, alt: `Mask of ${row.file}`, loading: "lazy" });
       const text = `image ${row.index}, ${row.label}; ${Math.round(100 * row.covered)} % covered`;
-      const caption = make("span", { class: "km-caption" }, box, " ", make("b", {}, row.file));
-      const label = make("label", {}, picture, caption, make("small", {}, text));
-      grid.append(make("li", { class: used ? "" : "km-out" }, label));
+      const caption = h("span", { class: "km-caption" }, box, " ", h("b", {}, row.file));
+      const label = h("label", {}, picture, caption, h("small", {}, text));
+      grid.append(h("li", { class: used ? "" : "km-out" }, label));
     });
     return grid;
   }
@@ -125,11 +116,11 @@ class Importer {
   }
 
   foot(good) {
-    const target = make("input", { type: "text", id: "km-target", value: this.model.get("target") });
+    const target = h("input", { type: "text", id: "km-target", value: this.model.get("target") });
     target.addEventListener("change", () => this.save({ target: target.value }));
     const left = new Set(this.model.get("left_out") ?? []);
     const count = good.filter((row) => !left.has(row.file)).length;
-    const button = make(
+    const button = h(
       "button",
       { type: "button", id: "km-save", disabled: count === 0 },
       `Save ${count} masks`,
@@ -137,7 +128,7 @@ class Importer {
     button.addEventListener("click", () => {
       this.save({ target: target.value, save_clicks: this.model.get("save_clicks") + 1 });
     });
-    return make("div", { class: "km-bar" }, make("label", { class: "km-grow" }, "Save to ", target), button);
+    return h("div", { class: "km-bar" }, h("label", { class: "km-grow" }, "Save to ", target), button);
   }
 
   stop() {

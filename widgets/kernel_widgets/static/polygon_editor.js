@@ -1,23 +1,10 @@
 // Draw polygons on an image. Every change goes to the model as one list of shapes.
+// common.js stands before this text.
 
-const SVG = "http://www.w3.org/2000/svg";
 const HELP =
   "Click: add a corner. Enter or a click on the first corner: close. Drag: move. " +
   "Tab: next corner. Arrows: move it (Shift: by 5). Delete: remove it. " +
   "Ctrl+Z / Ctrl+Y: undo and redo. Escape: drop the open outline.";
-
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
-
-function draw(name, attributes) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  return element;
-}
 
 const isPolygon = (shape) => (shape.shape_type ?? "polygon") === "polygon";
 
@@ -43,18 +30,18 @@ class Editor {
     const [height, width] = this.model.get("size");
     this.size = { height, width };
     this.unit = Math.max(height, width) / 100;
-    this.page = make("div", { class: "kernel-polygons" });
-    this.stage = draw("svg", {
+    this.page = h("div", { class: "kernel-widget kernel-polygons" });
+    this.stage = s("svg", {
       viewBox: `0 0 ${width} ${height}`,
       tabindex: "0",
       role: "application",
       "aria-label": `Outline of the object on ${this.model.get("name")}. ${HELP}`,
     });
-    const picture = draw("image", { href: this.model.get("picture"), width, height });
-    this.layer = draw("g", {});
+    const picture = s("image", { href: this.model.get("picture"), width, height });
+    this.layer = s("g", {});
     this.stage.append(picture, this.layer);
-    this.status = make("p", { class: "kp-status", role: "status" });
-    this.page.append(this.bar(), this.stage, this.status, make("p", { class: "kp-help" }, HELP));
+    this.status = h("p", { class: "kp-status", role: "status" });
+    this.page.append(this.bar(), this.stage, this.status, h("p", { class: "kw-quiet" }, HELP));
     host.append(this.page);
     const signal = this.controller.signal;
     this.stage.addEventListener("pointerdown", (event) => this.press(event), { signal });
@@ -64,20 +51,20 @@ class Editor {
   }
 
   bar() {
-    const label = make("input", { type: "text", value: this.model.get("label"), size: "12" });
+    const label = h("input", { type: "text", value: this.model.get("label"), size: "12" });
     label.addEventListener("change", () => this.save("label", label.value));
     const button = (text, action) => {
-      const element = make("button", { type: "button" }, text);
+      const element = h("button", { type: "button" }, text);
       element.addEventListener("click", () => {
         action();
         this.stage.focus();
       });
       return element;
     };
-    return make(
+    return h(
       "div",
       { class: "kp-bar" },
-      make("label", {}, "Label ", label),
+      h("label", {}, "Label ", label),
       button("Close outline", () => this.close()),
       button("Undo", () => this.undo()),
       button("Redo", () => this.redo()),
@@ -251,7 +238,7 @@ class Editor {
       if (!isPolygon(shape)) return;
       const hole = shape.label === "hole" ? " kp-hole" : "";
       const chosen = this.chosen?.[0] === index ? " kp-chosen" : "";
-      const outline = draw("polygon", {
+      const outline = s("polygon", {
         points: shape.points.map((point) => point.join(",")).join(" "),
         class: `kp-shape${hole}${chosen}`,
         "stroke-width": this.unit * 0.6,
@@ -263,7 +250,7 @@ class Editor {
     if (this.open.length) {
       const line = this.open.map((point) => point.join(",")).join(" ");
       const attributes = { points: line, class: "kp-open", "stroke-width": this.unit * 0.6 };
-      this.layer.append(draw("polyline", attributes));
+      this.layer.append(s("polyline", attributes));
       this.open.forEach((point, corner) => this.dot(point, `open:${corner}`));
     }
     const others = this.shapes.filter((shape) => !isPolygon(shape)).length;
@@ -275,7 +262,7 @@ class Editor {
 
   dot([x, y], corner) {
     const chosen = String(this.chosen ?? "").replace(",", ":") === corner ? " kp-chosen" : "";
-    const dot = draw("circle", { cx: x, cy: y, r: this.unit * 1.2, class: `kp-dot${chosen}` });
+    const dot = s("circle", { cx: x, cy: y, r: this.unit * 1.2, class: `kp-dot${chosen}` });
     dot.dataset.corner = corner;
     this.layer.append(dot);
   }

@@ -3,8 +3,8 @@
 // Everything is precomputed. The model brings one block of floats (`atlas`), where its arrays lie
 // (`atlas_layout`), and the texts (`meta`); after that no kernel is needed. The page is made of
 // parts (header, maps, card, curve). A part is a function of the app that returns {node, refresh}.
+// common.js stands before this text.
 
-const SVG = "http://www.w3.org/2000/svg";
 const STATE_NAMES = ["layer", "probe", "score", "primary", "task"];
 const LISTS = {
   layer: "layers", probe: "probes", score: "scores", primary: "primaries", task: "tasks",
@@ -14,11 +14,6 @@ const SIGNIFICANCE = 0.05;
 // The same stops as in trust_matrix.py.
 const CIVIDIS = ["#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"];
 const LEAKS = ["#0a3f78", "#3f84c4", "#a9cdea", "#f7f7f5", "#f8c48e", "#dd7a22", "#8a3200"];
-
-const MARKS = {
-  pass: ["✔", "passes"], warning: ["▲", "take care"], fail: ["✖", "fails"],
-  undetermined: ["?", "undetermined"],
-};
 
 const KEYS = [
   ["↑ ↓ ← →", "another cell"],
@@ -30,25 +25,6 @@ const KEYS = [
 
 // ---------------------------------------------------------------- small helpers
 
-function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
-}
-
-function s(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.flat().filter((child) => child !== null));
-  return node;
-}
-
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const range = (length) => Array.from({ length }, (_, index) => index);
 
 function number(value, digits = 2) {
   if (!Number.isFinite(value)) return "–";
@@ -83,65 +59,29 @@ function inkOn(rgb) {
 
 // ---------------------------------------------------------------- data and state
 
-function readArrays(model) {
-  const buffer = model.get("atlas");
-  const view = buffer instanceof ArrayBuffer ? new DataView(buffer) : buffer;
-  const found = {};
-  for (const [name, { offset, shape }] of Object.entries(model.get("atlas_layout"))) {
-    const length = shape.reduce((product, size) => product * size, 1);
-    const data = range(length).map((index) => view.getFloat32(offset + 4 * index, true));
-    found[name] = (...indices) => {
-      let place = 0;
-      shape.forEach((size, axis) => (place = place * size + indices[axis]));
-      return data[place];
-    };
-  }
-  return found;
+/** Each array as a function of its indices. */
+function readValues(model) {
+  const arrays = Object.entries(readArrays(model.get("atlas"), model.get("atlas_layout")));
+  return Object.fromEntries(
+    arrays.map(([name, array]) => [name, (...indices) => at(array, ...indices)]),
+  );
 }
 
 function createStore(model, meta, onChange) {
   const most = (name) => meta[LISTS[name]].length - 1;
   const tidy = (state) =>
     Object.fromEntries(STATE_NAMES.map((name) => [name, clamp(state[name] || 0, 0, most(name))]));
-  let state = tidy(Object.fromEntries(STATE_NAMES.map((name) => [name, model.get(name)])));
-  let writing = false;
-
-  function change(patch) {
-    const before = state;
-    state = tidy({ ...state, ...patch });
-    const changed = STATE_NAMES.filter((name) => state[name] !== before[name]);
-    if (changed.length) onChange();
-    return changed;
-  }
-  function update(patch) {
-    const changed = change(patch);
-    if (!changed.length) return;
-    writing = true;
-    changed.forEach((name) => model.set(name, state[name]));
-    model.save_changes();
-    writing = false;
-  }
-  const readers = STATE_NAMES.map((name) => [
-    `change:${name}`,
-    () => !writing && change({ [name]: model.get(name) }),
-  ]);
-  readers.forEach(([event, reader]) => model.on(event, reader));
-  return {
-    get state() {
-      return state;
-    },
-    update,
-    dispose: () => readers.forEach(([event, reader]) => model.off(event, reader)),
-  };
+  const first = Object.fromEntries(STATE_NAMES.map((name) => [name, model.get(name)]));
+  return makeStore(model, STATE_NAMES, first, tidy, onChange);
 }
 
 // ---------------------------------------------------------------- parts
 
 function headerPart(app) {
   const { meta } = app;
-  const [mark, word] = MARKS[meta.verdict.status];
+  const { sign, word } = STATUS[meta.verdict.status];
   const readouts = ["trust", "preservation", "leakage"].map((name) => readout(app, name));
-  const sentence = h("p", { class: "kt-quiet kt-sentence" });
+  const sentence = h("p", { class: "kw-quiet kt-sentence" });
   const node = h(
     "header",
     { class: "kt-header" },
@@ -153,7 +93,7 @@ function headerPart(app) {
       h(
         "p",
         { class: `kt-verdict kt-${meta.verdict.status}` },
-        h("span", { class: "kt-mark" }, `${mark} ${word}`),
+        h("span", { class: "kt-mark" }, `${sign} ${word}`),
         ` ${meta.verdict.headline}`,
       ),
     ),
@@ -175,12 +115,12 @@ function headerPart(app) {
 
 function readout(app, name) {
   const value = h("span", { class: "kt-number" });
-  const ends = h("span", { class: "kt-quiet" });
+  const ends = h("span", { class: "kw-quiet" });
   const title = { trust: "trust", preservation: "own task kept", leakage: "others leaked" }[name];
   const node = h(
     "div",
     { class: "kt-readout", "data-readout": name },
-    h("span", { class: "kt-quiet" }, title),
+    h("span", { class: "kw-quiet" }, title),
     value,
     ends,
   );
@@ -199,7 +139,7 @@ function toolbarPart(app) {
   const menus = ["layer", "probe", "score"].map((name) => menu(app, name));
   const help = h(
     "button",
-    { class: "kt-button", type: "button", "aria-label": "Keys", onclick: () => app.help.showModal() },
+    { class: "kw-button", type: "button", "aria-label": "Keys", onclick: () => openHelp(app) },
     h("kbd", {}, "?"),
   );
   return {
@@ -349,7 +289,7 @@ function cardPart(app) {
         : `A network trained for ${names[0]} tells ${names[1]}`;
       big.replaceChildren(
         h("span", { class: "kt-number" }, number(app.cell("accuracy", primary, task))),
-        h("span", { class: "kt-quiet" }, ` accuracy, 95 % interval ${cellEnds(app)}`),
+        h("span", { class: "kw-quiet" }, ` accuracy, 95 % interval ${cellEnds(app)}`),
       );
       drawScale(app, scale);
       facts.replaceChildren(...factRows(app));
@@ -542,25 +482,12 @@ function endLabels(app, series, y) {
   );
 }
 
-function helpDialog() {
-  const rows = KEYS.map(([keys, words]) =>
-    h("div", {}, h("dt", {}, keys.split(" ").map((key) => h("kbd", {}, key))), h("dd", {}, words)),
-  );
-  return h(
-    "dialog",
-    { class: "kt-help", "aria-label": "Keys" },
-    h("h3", { class: "kt-subtitle" }, "Keys"),
-    h("dl", {}, rows),
-    h("form", { method: "dialog" }, h("button", { class: "kt-button" }, "Close")),
-  );
-}
-
 function footer({ meta }) {
   const runs = meta.num_runs > 1 ? `, means over ${meta.num_runs} runs` : "";
   const made = `Features: ${meta.reduction}. Ideal: ${meta.ideal_kind}${runs}. ★ a significant leak.`;
   return h(
     "footer",
-    { class: "kt-foot kt-quiet" },
+    { class: "kw-foot kw-quiet" },
     [made, ...meta.words].map((sentence) => h("p", {}, sentence)),
   );
 }
@@ -589,7 +516,7 @@ function onKey(app, event) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const patch = others[key] ?? (onCurve ? layers[key] : cells[key]);
   if (isMenu && !(key in others)) return;
-  if (key === "?") app.help.showModal();
+  if (key === "?") openHelp(app);
   else if (!patch) return;
   else {
     app.update(patch);
@@ -603,8 +530,9 @@ function onKey(app, event) {
 
 function createApp(model, root) {
   const meta = model.get("meta");
-  const arrays = readArrays(model);
+  const arrays = readValues(model);
   const app = {
+    root,
     meta,
     arrays,
     parts: [],
@@ -621,11 +549,11 @@ function createApp(model, root) {
   };
   app.parts = Object.values(made);
   app.maps = made.maps;
-  app.help = helpDialog();
+  app.help = helpDialog(KEYS);
   root.replaceChildren(
     h(
       "div",
-      { class: "kt-page" },
+      { class: "kw-page kt-page" },
       made.header.node,
       made.toolbar.node,
       made.maps.node,
@@ -640,15 +568,11 @@ function createApp(model, root) {
 }
 
 function render({ model, el }) {
-  el.classList.add("kernel-trust-host");
-  // JupyterLab leaves keys alone inside an element that suppresses its shortcuts.
-  const root = h("div", { class: "kernel-trust", "data-lm-suppress-shortcuts": "true" });
-  el.append(root);
+  const root = addRoot(el, "kernel-trust");
   const app = createApp(model, root);
   return () => {
     app.store.dispose();
     root.remove();
-    el.classList.remove("kernel-trust-host");
   };
 }
 
