@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +59,13 @@ SMALL = {
 
 # Hand-written networks that take seconds to be compiled.
 DEEP = ["alexnet", "googlenet", "mnasnet", "resnet50", "shufflenet_v2"]
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    """Keras would make up for the weights that outlines lack, gigabytes, at its next chance."""
+    yield
+    keras.utils.clear_session()
 
 
 def outline(name: str, input_shape: tuple[int, int, int], num_classes: int = 10) -> keras.Model:
