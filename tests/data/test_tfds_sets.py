@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,10 +132,6 @@ def test_without_the_package_the_line_says_how_to_install_it(
         load("tfds:mnist")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("tensorflow_datasets") is None,
-    reason="needs the optional tensorflow-datasets",
-)
 def test_the_real_package(tmp_path: Path) -> None:
     import tensorflow_datasets as tfds
 

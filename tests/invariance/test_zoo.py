@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kernel_lib.data import load
 from kernel_lib.invariance import zoo
+from kernel_lib.invariance.zoo import stacked
 from kernel_lib.invariance.zoo.draws import draw_epoch, training_indices
 from kernel_lib.invariance.zoo.recipes import DEFECTS, ModelRecipe
 from kernel_lib.invariance.zoo.stacked import can_stack
@@ -194,6 +196,23 @@ def test_stacked_logits_are_those_of_the_networks(digits):
 def test_which_networks_can_be_stacked():
     assert can_stack(build_network("cnn5", (28, 28, 1), 10).model)
     assert not can_stack(build_network("resnet20", (16, 16, 3), 4).model)
+
+
+def test_without_gradients_of_grouped_convolutions_the_steps_are_the_same(monkeypatch):
+    classifier = template("cnn5", (24, 24, 1), 3)
+    weights = [[w * (k + 1) for w in classifier.model.get_weights()] for k in range(2)]
+    images = np.random.default_rng(0).random((2, 4, 24, 24, 1), np.float32)
+    found = []
+    for works in (True, False):
+        monkeypatch.setattr(stacked, "grouped_gradients_work", lambda works=works: works)
+        networks = stacked.StackedNetworks(classifier, weights)
+        with tf.GradientTape() as tape:
+            logits = networks.logits(tf.constant(images), tf.constant([0, 0]))
+            total = tf.reduce_sum(tf.square(logits))
+        found.append([logits, *tape.gradient(total, networks.weights)])
+    for grouped, split in zip(*found, strict=True):
+        assert np.abs(grouped).max() > 0
+        np.testing.assert_allclose(grouped, split, rtol=1e-4, atol=1e-5 * np.abs(grouped).max())
 
 
 def test_networks_that_cannot_be_stacked_are_trained_alone(digits):
