@@ -11,7 +11,8 @@ is the same, and confident images do not lose it to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +22,8 @@ from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib._random import random_stream
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size, in_batches
+
+Streams = Sequence[np.random.Generator]  # one for each image
 
 SEVERITIES = (1, 2, 3, 4, 5)
 _NOISE = (0.04, 0.08, 0.12, 0.18, 0.26)
@@ -43,43 +46,50 @@ def corrupt(images: np.ndarray, name: str, severity: int, seed: int = 0) -> np.n
         images: (num_images, height, width, channels) in [0, 1].
         name: a name of `corruptions()`.
         severity: 1 (mild) to 5 (severe).
-        seed: seed of noise.
+        seed: seed of noise, which belongs to the image: it is the same in any batch and order.
 
     Returns:
         Images of the same shape, float32 in [0, 1].
     """
     function = _CORRUPTIONS[check_choice("name", name, _CORRUPTIONS)]
     check_choice("severity", str(severity), map(str, SEVERITIES))
-    random = random_stream([check_count("seed", seed, 0), severity])
-    changed = function(np.asarray(images, np.float32), severity - 1, random)
+    images = np.ascontiguousarray(images, np.float32)
+    words = [check_count("seed", seed, 0), severity]
+    streams = [random_stream([*words, zlib.crc32(image.tobytes())]) for image in images]
+    changed = function(images, severity - 1, streams)
     return np.clip(changed, 0, 1).astype(np.float32)
 
 
-def _gaussian_noise(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
-    return images + _NOISE[level] * random.standard_normal(images.shape, np.float32)
+def _gaussian_noise(images: np.ndarray, level: int, streams: Streams) -> np.ndarray:
+    noise = np.empty_like(images)
+    for place, stream in zip(noise, streams, strict=True):
+        stream.standard_normal(dtype=np.float32, out=place)
+    return images + np.float32(_NOISE[level]) * noise
 
 
-def _impulse_noise(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
-    draw = random.random(images.shape[:3], np.float32)[..., None]
+def _impulse_noise(images: np.ndarray, level: int, streams: Streams) -> np.ndarray:
+    draw = np.empty((*images.shape[:3], 1), np.float32)
+    for place, stream in zip(draw, streams, strict=True):
+        stream.random(dtype=np.float32, out=place)
     share = _IMPULSE[level]
     return np.where(draw < share / 2, 0, np.where(draw < share, 1, images))
 
 
-def _blur(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
+def _blur(images: np.ndarray, level: int, streams: Streams) -> np.ndarray:
     width = _BLUR[level] * min(images.shape[1:3])
     return gaussian_filter(images, (0, width, width, 0), mode="nearest")
 
 
-def _contrast(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
+def _contrast(images: np.ndarray, level: int, streams: Streams) -> np.ndarray:
     mean = images.mean(axis=(1, 2), keepdims=True)
     return mean + _CONTRAST[level] * (images - mean)
 
 
-def _brightness(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
+def _brightness(images: np.ndarray, level: int, streams: Streams) -> np.ndarray:
     return images + _BRIGHTNESS[level]
 
 
-def _pixelate(images: np.ndarray, level: int, random: np.random.Generator) -> np.ndarray:
+def _pixelate(images: np.ndarray, level: int, streams: Streams) -> np.ndarray:
     height, width = images.shape[1:3]
     rows, columns = (
         np.minimum((np.arange(side) * share).astype(int) / share + 0.5 / share, side - 1)
@@ -88,7 +98,7 @@ def _pixelate(images: np.ndarray, level: int, random: np.random.Generator) -> np
     return images[:, rows.astype(int)][:, :, columns.astype(int)]
 
 
-_CORRUPTIONS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
+_CORRUPTIONS: dict[str, Callable[[np.ndarray, int, Streams], np.ndarray]] = {
     "gaussian_noise": _gaussian_noise,
     "impulse_noise": _impulse_noise,
     "blur": _blur,

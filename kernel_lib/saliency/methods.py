@@ -240,7 +240,10 @@ def _scorecam(explainer: Explainer) -> np.ndarray:
 def _edge_detector(explainer: Explainer) -> np.ndarray:
     """Sobel magnitude of the grey image: what an explanation looks like that ignores the model."""
     grey = explainer.images.mean(axis=-1, dtype=np.float64)
-    return np.hypot(ndimage.sobel(grey, axis=1), ndimage.sobel(grey, axis=2))[..., None]
+    # Image by image: `sobel` smooths along all other axes, and the first one counts the images.
+    return np.stack([np.hypot(ndimage.sobel(one, 0), ndimage.sobel(one, 1)) for one in grey])[
+        ..., None
+    ]
 
 
 @register(

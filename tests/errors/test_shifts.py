@@ -89,3 +89,19 @@ def test_unknown_shifts_are_named():
         corrupt(images, "fog", 1)
     with pytest.raises(ValueError, match="`severity` must be one of"):
         corrupt(images, "blur", 6)
+
+
+@pytest.mark.parametrize("name", corruptions())
+def test_an_image_is_corrupted_alike_in_any_batch(name):
+    images = np.random.default_rng(1).random((4, 16, 16, 3)).astype(np.float32)
+    whole = corrupt(images, name, 3, seed=1)
+    for index in (2, 0):
+        alone = corrupt(images[index : index + 1], name, 3, seed=1)
+        np.testing.assert_allclose(alone[0], whole[index], atol=1e-6)
+
+
+def test_two_images_get_noise_of_their_own():
+    images = np.full((2, 32, 32, 1), 0.5, np.float32)
+    images[1, 0, 0] = 0.4
+    first, second = corrupt(images, "gaussian_noise", 1) - images
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.1
