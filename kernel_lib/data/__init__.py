@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kernel_lib.data.arrays import from_arrays
+from kernel_lib.data.classes import class_name_list
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.labelme import labelme_instances, labelme_mask
 from kernel_lib.data.labelme_export import export_labelme, write_labelme
@@ -13,6 +14,7 @@ from kernel_lib.data.table import from_table
 __all__ = [
     "ImageSet",
     "MaskImport",
+    "class_name_list",
     "export_labelme",
     "from_arrays",
     "from_table",

@@ -25,7 +25,9 @@ def image_set_html(images: ImageSet) -> str:
     )
     more = len(present) - _MOST_CLASSES
     rest = f"<span>and {more} more classes</span>" if more > 0 else ""
-    return f"<div><p>{html.escape(repr(images))}</p>{figures}{rest}</div>"
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in images.notes)
+    notes = f"<ul>{notes}</ul>" if notes else ""
+    return f"<div><p>{html.escape(repr(images))}</p>{figures}{rest}{notes}</div>"
 
 
 def _figure(image: np.ndarray, label: str) -> str:

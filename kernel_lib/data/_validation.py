@@ -8,13 +8,23 @@ import numpy as np
 
 from kernel_lib.data.splits import SPLIT_NAMES
 
+MOST_CLASSES = 100_000  # beyond it, labels without names are ids of something else
+ROUNDING = 1e-3  # as far beyond [0, 1] as arithmetic on images goes
 UNLABELLED = ("unlabelled",)  # the one class of images that have no labels at all
 
 
 def image_array(images: object) -> np.ndarray:
-    """Return `images` as float32 (num_images, height, width, channels) within [0, 1]."""
+    """Return `images` as float32 (num_images, height, width, channels) within [0, 1].
+
+    Values that lie outside by at most 0.001, as rounding leaves them, are clipped.
+    """
+    return clipped_images(images)[0]
+
+
+def clipped_images(images: object) -> tuple[np.ndarray, list[str]]:
+    """Return what `image_array` does, and a note if values were clipped."""
     array = np.asarray(images)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise TypeError(f"`images` must be an array of numbers. Received: dtype={array.dtype}.")
     if array.ndim != 4:
         raise ValueError(
@@ -25,16 +35,50 @@ def image_array(images: object) -> np.ndarray:
         raise ValueError(
             f"`images` must hold at least one image of one pixel. Received: shape={array.shape}."
         )
+    if channels_come_first(array.shape):
+        raise ValueError(
+            "`images` must have the shape (num_images, height, width, channels), with the "
+            f"channels last. Received: shape={array.shape}, which looks like channels first, as "
+            "PyTorch has it. Move them: images = np.moveaxis(images, 1, -1)."
+        )
+    whole = array.dtype.kind in "iu"
     array = array.astype(np.float32, copy=False)
     low, high = float(array.min()), float(array.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("`images` must be finite. Received: images with NaN or infinity.")
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"`images` must lie in [0, 1]. Received: values from {low:g} to {high:g}. "
-            f"{_scale_advice(low, high)}"
-        )
-    return array
+    if low >= 0 and high <= 1:
+        return array, []
+    if -ROUNDING <= low and high <= 1 + ROUNDING:
+        note = f"pixels from {low:.6g} to {high:.6g} clipped to [0, 1]"
+        return within_rounding(array), [note]
+    raise ValueError(
+        f"`images` must lie in [0, 1]. Received: values from {low:g} to {high:g}. "
+        f"{_scale_advice(low, high, whole)}"
+    )
+
+
+def within_rounding(images: np.ndarray) -> np.ndarray:
+    """Return float images with values that are outside [0, 1] by rounding only clipped."""
+    if images.size == 0:
+        return images
+    low, high = float(images.min()), float(images.max())
+    outside = low < 0 or high > 1
+    if outside and low >= -ROUNDING and high <= 1 + ROUNDING:
+        return np.clip(images, 0, 1)
+    return images
+
+
+def channels_come_first(shape: Sequence[int]) -> bool:
+    """Whether (num_images, ?, ?, ?) is (num_images, channels, height, width) by its numbers."""
+    # Images a pixel high with five or more channels are not found in practice.
+    return shape[1] in (1, 3, 4) and shape[2] > 4 and shape[3] > 4
+
+
+def note_tuple(notes: object) -> tuple[str, ...]:
+    """Return notes, each once, in order."""
+    if isinstance(notes, str):
+        notes = (notes,)
+    return tuple(dict.fromkeys(str(note) for note in notes))  # type: ignore[attr-defined]
 
 
 def label_array(
@@ -65,7 +109,17 @@ def label_array(
 
 def class_name_tuple(name: str, names: Sequence[str], labels: np.ndarray) -> tuple[str, ...]:
     """Return the class names, or "0", "1", ... when none are given, checked against `labels`."""
+    if isinstance(names, str):
+        raise TypeError(
+            f"`{name}` must be a list of names, as in ['cat', 'dog']. Received: {names!r}."
+        )
     highest = int(labels.max())
+    if len(names) == 0 and highest >= MOST_CLASSES:
+        raise ValueError(
+            f"`{_labels_of(name)}` run to {highest} in {len(labels)} images: they look like ids, "
+            "not class numbers. Number the classes from 0: labels = np.unique(labels, "
+            "return_inverse=True)[1]."
+        )
     names = tuple(str(each) for each in names) or tuple(str(k) for k in range(highest + 1))
     if highest >= len(names):
         raise ValueError(
@@ -81,6 +135,11 @@ def class_name_tuple(name: str, names: Sequence[str], labels: np.ndarray) -> tup
         repeated = sorted({each for each in names if names.count(each) > 1})
         raise ValueError(f"`{name}` must differ from one another. Received twice: {repeated}.")
     return names
+
+
+def _labels_of(name: str) -> str:
+    """The argument that `name` names the classes of."""
+    return name.replace("task_class_names", "tasks").replace("class_names", "labels")
 
 
 def mask_array(masks: object, image_shape: tuple[int, ...]) -> np.ndarray:
@@ -134,9 +193,16 @@ def _repeated(splits: Mapping[str, np.ndarray]) -> int:
     return int(np.bincount(np.concatenate(list(splits.values()))).argmax())
 
 
-def _scale_advice(low: float, high: float) -> str:
-    if low >= 0 and high <= 255:
-        return "These look like bytes: divide by 255."
-    if low >= -1 and high <= 1:
+def _scale_advice(low: float, high: float, whole: bool) -> str:
+    if -1.1 <= low < 0 and high <= 1.1:
         return "These look like [-1, 1]: use (images + 1) / 2."
-    return "If they were standardised, undo that first."
+    if low < 0:
+        return "If they were standardised, undo that first."
+    if high <= 2:
+        return "If they come from a computation, clip them: np.clip(images, 0, 1)."
+    if high <= 255:
+        return "These look like bytes: divide by 255."
+    bits = next((bits for bits in (10, 12, 14, 16) if high < 2**bits), None)
+    if whole and bits:
+        return f"These look like numbers of {bits} bits: divide by {2**bits - 1}."
+    return "Divide them by the value of white."

@@ -10,6 +10,7 @@ import numpy as np
 
 from kernel_lib._checks import check_choice
 from kernel_lib.data import _validation
+from kernel_lib.data.classes import ClassNames
 from kernel_lib.data.splits import (
     SPLIT_NAMES,
     balanced_subset,
@@ -37,6 +38,8 @@ class ImageSet:
         splits: indices of the images in "train", "calibration" and "test", disjoint. When left
             out, a stratified 60 / 20 / 20 is drawn.
         seed: seed of the splits that are drawn.
+        notes: what was done or skipped while the set was made, such as "3 files skipped: ...".
+            They stay with every part of the set and do not count in its digest.
 
     Raises:
         ValueError: If shapes, ranges or lengths do not fit together; the message says which.
@@ -60,9 +63,11 @@ class ImageSet:
     masks: np.ndarray | None = None
     splits: Mapping[str, np.ndarray] = field(default_factory=dict)
     seed: InitVar[int] = 0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self, seed: int) -> None:
-        images = _validation.image_array(self.images)
+        images, clipped = _validation.clipped_images(self.images)
+        self._set("notes", _validation.note_tuple((*self.notes, *clipped)))
         labels = _validation.label_array("labels", self.labels, len(images))
         splits = self.splits or stratified_splits(labels, seed=seed)
         splits = _validation.split_indices(splits, len(images))
@@ -163,6 +168,30 @@ class ImageSet:
         return replace(
             labelled, labels=labelled.tasks[task], class_names=self.task_class_names[task]
         )
+
+    def with_classes(self, class_names: ClassNames) -> ImageSet:
+        """Return the set with its classes in the order of `class_names`, matched by name.
+
+        Classes that are named and have no image keep their place. Where the classes of the set
+        have only numbers, they get these names in the order given. A task that is the very label
+        column follows. What was done stands in `notes`.
+
+        Args:
+            class_names: all classes of the network, in the order of its outputs: a list, a mapping
+                {name: index}, or a text or JSON file; see `kernel_lib.data.class_name_list`.
+
+        Raises:
+            ValueError: If images are of a class that is not named, or labels start at 1.
+
+        Example:
+            >>> import numpy as np
+            >>> images = ImageSet(np.zeros((10, 8, 8, 1)), np.arange(10) % 2, ("cat", "dog"))
+            >>> images.with_classes(["dog", "bird", "cat"]).labels[:4]
+            array([2, 0, 2, 0])
+        """
+        from kernel_lib.data.relabel import with_classes
+
+        return with_classes(self, class_names)
 
     @cached_property
     def digest(self) -> str:

@@ -15,7 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from kernel_lib._checks import check_choice, check_count
+from kernel_lib.data._validation import within_rounding
 from kernel_lib.data.image_set import ImageSet
+from kernel_lib.models import class_order
 from kernel_lib.models.preprocessing import Preprocessing, as_preprocessing
 from kernel_lib.network.compiled import CompiledNetwork, in_batches
 from kernel_lib.network.head import HEADS
@@ -124,7 +126,7 @@ class Classifier:
         Raises:
             ValueError: wrong rank or shape, an empty batch, NaN, or values outside [0, 1].
         """
-        images = np.asarray(images, np.float32)
+        images = within_rounding(np.asarray(images, np.float32))
         expected = tuple("any" if size is None else size for size in self.input_shape)
         fits = images.ndim == 4 and all(
             want is None or want == got
@@ -141,13 +143,26 @@ class Classifier:
         return images
 
     def check_image_set(self, images: ImageSet) -> None:
-        """Refuse an image set of another shape or another number of classes than the model's."""
+        """Refuse images of another shape, or whose classes are not this network's in its order.
+
+        `aligned` brings the same classes into order first.
+        """
         self.check_images(images.images[:1])
-        if images.num_classes != self.num_classes:
-            raise ValueError(
-                f"The images have {images.num_classes} classes, the model {self.name!r} has "
-                f"{self.num_classes}: they do not belong together."
-            )
+        class_order.check_order(images, self.class_names, self.name)
+
+    def aligned(self, images: ImageSet) -> ImageSet:
+        """Return `images` with their labels in the order of this network's classes, by name.
+
+        Names that differ only in case, spaces, underscores or hyphens match. Images of some of the
+        classes only are mapped too. Where the network or the images have numbers instead of names,
+        the order is kept. What was done stands in `images.notes`; where nothing need be done, and
+        for images without labels, the same set comes back.
+
+        Raises:
+            ValueError: If images are of a class that the network does not have, or numbers of
+                classes differ where there are no names to go by. The message holds the cure.
+        """
+        return class_order.aligned(images, self.class_names, self.name)
 
     def check_targets(self, targets: Any, images: np.ndarray) -> np.ndarray:
         """Return one class index an image; None means each image's predicted class."""

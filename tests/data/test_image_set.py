@@ -97,12 +97,19 @@ def test_digest_follows_content_not_name() -> None:
     changed = [
         make(images=brighter),
         make(labels=LABELS[::-1]),
-        make(class_names="abcd"),
+        make(class_names=tuple("abcd")),
         make(seed=5),
         make(masks=PIXELS[..., 0] > 0.5),
         make(tasks={"t": LABELS}),
     ]
     assert len({each.digest for each in [make(), *changed]}) == 7
+
+
+def test_values_out_of_range_by_rounding_are_clipped_and_said() -> None:
+    images = make(images=PIXELS * 1.0011 - 0.0005)
+    assert (images.images.min(), images.images.max()) == (0, 1)
+    assert images.notes == ("pixels from -0.0005 to 1.0006 clipped to [0, 1]",)
+    assert make(images=images.images).notes == ()
 
 
 def test_arrays_cannot_be_written_through_the_set() -> None:
@@ -163,6 +170,7 @@ def test_wrong_values_are_refused(changes: dict[str, object], message: str) -> N
         ({"images": PIXELS.astype(str)}, "`images` must be an array of numbers"),
         ({"labels": LABELS.astype(float)}, "`labels` must be whole numbers .* dtype=float64"),
         ({"masks": np.ones((20, 4, 5))}, "`masks` must be bool"),
+        ({"class_names": "abcd"}, "`class_names` must be a list of names"),
         ({"splits": {"train": [0.5]}}, "must be a list of whole numbers"),
     ],
 )
