@@ -15,11 +15,12 @@ result.save("outputs/saliency")
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 
 _SUBMODULES = (
+    "audit",
     "data",
     "doctor",
     "errors",
@@ -33,17 +34,22 @@ _SUBMODULES = (
     "trust",
 )
 
-__all__ = ["__version__", *_SUBMODULES]
+# Functions at the top -> module that holds them.
+_FUNCTIONS = {"intake": "audit.examine"}
+
+__all__ = ["__version__", *_FUNCTIONS, *_SUBMODULES]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_SUBMODULES])
+    return sorted([*globals(), *_FUNCTIONS, *_SUBMODULES])
 
 
 def _jupyter_labextension_paths() -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 AUDITS = {"saliency", "trust", "errors", "doctor", "invariance"}
-FOUNDATION = {"data", "models", "network", "report", "tasks"}
+FOUNDATION = {"audit", "data", "models", "network", "report", "tasks"}
 SOURCES = sorted((ROOT / "kernel_lib").rglob("*.py"))
 TEMPLATES = sorted((ROOT / "templates").glob("*.ipynb"))
 

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._checks import check_count
+from kernel_lib.audit.examine import intake
+from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.doctor import causes, report
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
@@ -22,7 +24,7 @@ from kernel_lib.doctor.samples import Samples, find_samples
 from kernel_lib.doctor.treat import Practice, Schedule, Treatment, recipe_for
 from kernel_lib.doctor.verdict import Findings, judge
 from kernel_lib.models.augmentation import augmentation
-from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.report.provenance import provenance
 from kernel_lib.report.uncertainty import bootstrap_means, interval
@@ -91,8 +93,8 @@ def audit(
         >>> result = kl.doctor.audit(model, images, num_seeds=3)
         >>> result.scores["gain_over_control"]
     """
-    classifier = as_classifier(model)
-    classifier.check_image_set(images)
+    taken_in = intake(model, images, seed=seed, batch_size=batch_size)
+    given, classifier, images = images, taken_in.classifier, taken_in.image_set
     check_count("num_seeds", num_seeds)
     check_count("num_display", num_display)
     augmentation(augment, images)
@@ -133,10 +135,11 @@ def audit(
             progress,
         )
         course.notes.extend(notes)
-    return _summed_up(
-        classifier, images, test, samples, diagnosis, blamed, ablated, before, course,
+    result = _summed_up(
+        classifier, given, test, samples, diagnosis, blamed, ablated, before, course,
         num_display=num_display, seed=seed, batch_size=size,
     )  # fmt: skip
+    return conclude(result, taken_in)
 
 
 @dataclass

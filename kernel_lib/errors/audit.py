@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib.audit.examine import intake
+from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.errors import shifts as shifting
 from kernel_lib.errors.display import display_arrays
@@ -22,7 +24,7 @@ from kernel_lib.errors.path import RULES
 from kernel_lib.errors.registry import Options, chosen
 from kernel_lib.errors.result import ErrorResult, summarize
 from kernel_lib.errors.units import mutable_layers
-from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.models.classifier import Classifier
 from kernel_lib.report.provenance import provenance
 
 LEAST_FILTERS = 3  # that a mutant changes where gamma is left to the audit
@@ -119,8 +121,8 @@ def audit(
     check_count("num_display", num_display)
     for name in shifts:
         check_choice("shift", name, (*shifting.corruptions(), "fgsm", "pgd"))
-    classifier = as_classifier(model)
-    classifier.check_image_set(images)
+    taken_in = intake(model, images, seed=seed, batch_size=batch_size)
+    given, classifier, images = images, taken_in.classifier, taken_in.image_set
     for tap in layers or ():
         classifier.network.tap(tap)  # says which taps there are
     known, asked = (_sampled(images.split(s), num_images, seed) for s in ("calibration", "test"))
@@ -173,9 +175,10 @@ def audit(
         "risk": risk, "shifts": list(shifts), "num_calibration": len(known),
         "num_test": len(asked),
     }  # fmt: skip
-    origin = provenance(classifier, images, seed)
+    origin = provenance(classifier, given, seed)
     names = classifier.class_names_for(images)
-    return summarize(classifier, measured, shown, asked.labels, names, table, parameters, origin)
+    result = summarize(classifier, measured, shown, asked.labels, names, table, parameters, origin)
+    return conclude(result, taken_in)
 
 
 def _sampled(images: ImageSet, num_images: int | None, seed: int) -> ImageSet:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count
+from kernel_lib.audit.examine import intake
+from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.invariance.assessor import Assessor, bundled, setting_of
 from kernel_lib.invariance.checklist import chosen_images
@@ -18,7 +20,7 @@ from kernel_lib.invariance.signals import Signals
 from kernel_lib.invariance.sweep import sweep
 from kernel_lib.invariance.transforms import CLEAN, Rules, Stepper, as_rules, as_transform
 from kernel_lib.invariance.truth import ground_truth
-from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.report.provenance import provenance
 
@@ -84,7 +86,8 @@ def audit(
     check_choice("mode", mode, ("clean", "paper"))
     check_count("num_display", num_display)
     check_count("num_images", num_images, 8)
-    classifier = as_classifier(model)
+    found = intake(model, images, seed=seed, batch_size=batch_size)
+    given, classifier, images = images, found.classifier, found.image_set
     chosen_transform = as_transform(transform, values, identity=identity, seed=seed)
     judge = _named(assessor, chosen_transform.name)
     has_labels = isinstance(images, ImageSet) and images.num_classes > 1
@@ -132,8 +135,8 @@ def audit(
         "class_names": list(classifier.class_names_for(images)),
         "has_labels": has_labels,
     }
-    origin = provenance(classifier, images, seed)
-    return summarize(measured, arguments, origin, seed)
+    origin = provenance(classifier, given, seed)
+    return conclude(summarize(measured, arguments, origin, seed), found)
 
 
 def _named(assessor: Any, transform: str) -> Assessor | None:

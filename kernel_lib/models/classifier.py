@@ -72,6 +72,9 @@ class Classifier:
         self.history: list[dict[str, float]] = []
         self.input_shape = _image_shape(model)
         self.preprocessing = as_preprocessing(preprocessing, model)
+        said = not (isinstance(preprocessing, str) and preprocessing == "auto")
+        self.preprocessing_source = "said" if said else "assumed"
+        self.preprocessing_evidence = ""
         self.network = CompiledNetwork(
             model, self.preprocessing.apply, head, output, self.input_shape
         )
@@ -189,6 +192,30 @@ class Classifier:
         only_counts = self.class_names == _class_names(None, self.num_classes)
         named = getattr(images, "class_names", ())
         return named if only_counts and len(named) == self.num_classes else self.class_names
+
+    # --- another way of feeding ----------------------------------------------------------------
+
+    def with_preprocessing(
+        self, preprocessing: Any, *, source: str = "said", evidence: str = ""
+    ) -> Classifier:
+        """The same network, fed in another way; everything else stays as it is."""
+        other = Classifier(
+            self.model, preprocessing=preprocessing, head=self.head, output=self.network.output,
+            class_names=self.class_names, name=self.name,
+        )  # fmt: skip
+        other.history = self.history
+        other.preprocessing_source, other.preprocessing_evidence = source, evidence
+        return other
+
+    def fed_like(self, other: Classifier) -> Classifier:
+        """This network, fed as `other` is; itself where that is so already."""
+        if self.preprocessing == other.preprocessing:
+            return self
+        return self.with_preprocessing(
+            other.preprocessing,
+            source=other.preprocessing_source,
+            evidence=other.preprocessing_evidence,
+        )
 
     # --- identity -----------------------------------------------------------------------------
 

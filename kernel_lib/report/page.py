@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kernel_lib.report.intake_card import intake_html
+
 if TYPE_CHECKING:
     from kernel_lib.report.result import AuditResult
 
@@ -72,7 +74,7 @@ def result_page(result: AuditResult, figures: Path) -> str:
         f"<meta name='viewport' content='width=device-width,initial-scale=1'>"
         f"<title>{title}</title><style>{_STYLE}</style></head><body><main>"
         f"<small>{escape(result.audit)} audit</small><h1>{escape(result.question)}</h1>"
-        f"{verdict_html(result)}<h2>Figures</h2>{pictures}"
+        f"{verdict_html(result)}{intake_html(result.intake)}<h2>Figures</h2>{pictures}"
         f"<h2>Where this comes from</h2><div class='wide'>{_provenance_html(result)}</div>"
         f"</main></body></html>"
     )

@@ -64,6 +64,7 @@ class AuditResult:
         verdict: the finding in words.
         parameters: the audit's arguments, as JSON can hold them.
         provenance: versions, seed, model and data.
+        intake: how the network was fed and judged, see `kernel_lib.audit.Intake.describe`.
     """
 
     scores: dict[str, float]
@@ -72,6 +73,7 @@ class AuditResult:
     verdict: Verdict
     parameters: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    intake: dict[str, Any] = field(default_factory=dict)
 
     audit: ClassVar[str] = ""
     question: ClassVar[str] = ""
@@ -142,6 +144,7 @@ class AuditResult:
                 "verdict": dataclasses.asdict(self.verdict),
                 "parameters": self.parameters,
                 "provenance": self.provenance,
+                "intake": self.intake,
                 "tables": list(self.tables),
             }
         )
@@ -173,7 +176,10 @@ class AuditResult:
             raise ValueError(f"{folder} is incomplete: {error}") from error
         scores = {name: math.nan if v is None else v for name, v in content["scores"].items()}
         verdict = Verdict(**content["verdict"])
-        return cls(scores, tables, loaded, verdict, content["parameters"], content["provenance"])
+        return cls(
+            scores, tables, loaded, verdict, content["parameters"], content["provenance"],
+            content.get("intake", {}),
+        )  # fmt: skip
 
     # --- notebooks ------------------------------------------------------------------------------
 

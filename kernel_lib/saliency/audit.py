@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib.audit.examine import intake
+from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
-from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.network.grouping import Block
 from kernel_lib.network.grouping import blocks as blocks_of
@@ -117,7 +119,8 @@ def audit(
     check_count("num_seeds", num_seeds)
     for level in noise_levels:
         check_number("noise_levels", level, 0)
-    classifier = as_classifier(model)
+    found = intake(model, images, seed=seed, batch_size=batch_size)
+    given, classifier, images = images, found.classifier, found.image_set
     options = Options(seed=seed) if options is None else options
     explained, labels, test_images, test_labels = _chosen_images(
         classifier, images, num_images, seed, target
@@ -163,12 +166,13 @@ def audit(
         progress=progress,
     )
     check_count("batch_size", setting.batch_size)
-    origin = provenance(classifier, images, seed)
+    origin = provenance(classifier, given, seed)
     measured = measure(classifier, explained, labels, test_images, test_labels, setting)
     has_labels = isinstance(images, ImageSet) and images.num_classes > 1
-    return summarize(
+    result = summarize(
         measured, setting, arguments, origin, classifier, explained, labels, has_labels
     )
+    return conclude(result, found)
 
 
 def _chosen_images(

@@ -16,7 +16,6 @@ _PUBLIC = {
     "audit": "auditing",
     "compare": "comparison",
     "features": "extraction",
-    "holm": "uncertainty",
     "ideal_matrix": "ideal",
     "online_code": "codes",
     "primary_task": "columns",
@@ -28,7 +27,6 @@ _PUBLIC = {
     "train_primaries": "primaries",
     "trust_matrix": "probing",
     "trust_score": "scores",
-    "wilson_interval": "uncertainty",
     "write_matrix": "tables",
 }
 

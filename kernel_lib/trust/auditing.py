@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.report.provenance import provenance
 from kernel_lib.trust.columns import columns_of
 from kernel_lib.trust.ideal import KINDS
 from kernel_lib.trust.measure import CONTROLS, Setting, measure
-from kernel_lib.trust.primaries import Networks, labelled_by, networks_of
+from kernel_lib.trust.primaries import Networks, labelled_by, networks_of, taken_in
 from kernel_lib.trust.probing import PROBES
 from kernel_lib.trust.reductions import parse
 from kernel_lib.trust.result import TrustResult
@@ -102,6 +103,8 @@ def audit(
         check_number("weight", weight, 0)
     columns = columns_of(images)
     networks = networks_of(model, images, primary, columns)
+    given, found = images, taken_in(networks, images, seed, batch_size)
+    networks, images = found.classifier, found.image_set
     first = next(iter(networks.values()))[0]
     headline = resolve(first, tap)
     if len(headline) != 1:
@@ -142,10 +145,11 @@ def audit(
     }
     measured = measure(networks, images, columns, setting)
     heads = _head_accuracy(networks, images)
-    origin = provenance(first, images, seed) | {
+    origin = provenance(first, given, seed) | {
         "models": {task: [each.digest for each in runs] for task, runs in networks.items()}
     }
-    return summarize(measured, setting, arguments, columns, heads, images, origin)
+    result = summarize(measured, setting, arguments, columns, heads, images, origin)
+    return conclude(result, found, stands=("fail",))
 
 
 def _num_permutations(wanted: int | None, num_cells: int, controls: Sequence[str]) -> int:

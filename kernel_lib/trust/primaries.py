@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kernel_lib._checks import check_choice, check_count
+from kernel_lib.audit.examine import intake, without_copies
+from kernel_lib.audit.findings import Intake, in_order
 from kernel_lib.data import ImageSet
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.trust.columns import TaskColumn, columns_of, primary_task
@@ -94,6 +97,27 @@ def networks_of(
         for classifier in each:
             _check_fit(classifier, images, columns[task])
     return networks
+
+
+def taken_in(networks: Networks, images: ImageSet, seed: int, batch_size: int | None) -> Intake:
+    """The intake of the first network of each task, judged by the labels of its task.
+
+    Returns:
+        One `Intake` for all: of the network with the most severe findings, with what was found of
+        the others beside it. Its `classifier` holds the networks, fed as found, its `image_set` the
+        images without copies of training images.
+    """
+    each = {
+        task: intake(runs[0], labelled_by(images, task), seed=seed, batch_size=batch_size)
+        for task, runs in networks.items()
+    }
+    findings = in_order(dict.fromkeys(f for found in each.values() for f in found.findings))
+    worst = max(each.values(), key=lambda found: len(found.stops))
+    fed = {
+        task: [each[task].classifier, *(run.fed_like(each[task].classifier) for run in runs[1:])]
+        for task, runs in networks.items()
+    }
+    return replace(worst, findings=findings, classifier=fed, image_set=without_copies(images))
 
 
 def _check_fit(classifier: Classifier, images: ImageSet, column: TaskColumn) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from kernel_lib.audit.statistics import holm, wilson_interval
 from kernel_lib.data import ImageSet
 from kernel_lib.report.uncertainty import interval
 from kernel_lib.trust.codes import label_entropy, usable_information
@@ -31,12 +32,7 @@ from kernel_lib.trust.scores import (
     own_chance,
     total_score,
 )
-from kernel_lib.trust.uncertainty import (
-    holm,
-    permutation_p_values,
-    resampled_accuracy,
-    wilson_interval,
-)
+from kernel_lib.trust.uncertainty import permutation_p_values, resampled_accuracy
 from kernel_lib.trust.verdict import judge
 
 NUM_RESAMPLES = 1000

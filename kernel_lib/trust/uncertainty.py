@@ -1,4 +1,4 @@
-"""How sure a cell or a score is: Wilson intervals, resampling, permutations, Holm's correction.
+"""How sure a cell or a score is: resampling and permutations.
 
 Symbols: R runs (seeds), I rows, J columns, N test images.
 """
@@ -8,35 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
 
 from kernel_lib._random import random_stream
-
-
-def wilson_interval(
-    share: np.ndarray | float, count: np.ndarray | int, level: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a share of `count` independent trials (Wilson 1927).
-
-    Args:
-        share: observed shares in [0, 1], any shape.
-        count: number of trials, a shape that fits.
-        level: coverage.
-
-    Returns:
-        Lower and upper ends, within [0, 1].
-
-    Example:
-        >>> low, high = wilson_interval(0.2283, 1260)
-        >>> round(float(low), 4), round(float(high), 4)
-        (0.206, 0.2523)
-    """
-    share, count = np.asarray(share, np.float64), np.asarray(count, np.float64)
-    z = stats.norm.ppf((1 + level) / 2)
-    middle = share + z**2 / (2 * count)
-    spread = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    scale = 1 + z**2 / count
-    return np.clip((middle - spread) / scale, 0, 1), np.clip((middle + spread) / scale, 0, 1)
 
 
 def resampled_accuracy(hits: np.ndarray, num_resamples: int = 1000, seed: int = 0) -> np.ndarray:
@@ -102,16 +75,6 @@ def permutation_p_values(
         shuffled = labels[np.argsort(groups + random.random(len(labels)))]
         at_least += (predictions == shuffled).sum(axis=(1, 2)) >= truth
     return (1 + at_least) / (1 + num_permutations)
-
-
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm's step-down correction of p-values of any shape (Holm 1979)."""
-    flat = np.asarray(p_values, np.float64).ravel()
-    order = np.argsort(flat)
-    stepped = flat[order] * np.arange(len(flat), 0, -1)
-    corrected = np.empty_like(flat)
-    corrected[order] = np.minimum(1, np.maximum.accumulate(stepped))
-    return corrected.reshape(np.shape(p_values))
 
 
 @lru_cache(maxsize=8)

@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kernel_lib.trust.uncertainty import (
-    holm,
-    permutation_p_values,
-    resampled_accuracy,
-    wilson_interval,
-)
+from kernel_lib.audit.statistics import holm, wilson_interval
+from kernel_lib.trust.uncertainty import permutation_p_values, resampled_accuracy
 
 
 def test_wilson_of_the_published_cells():

@@ -1,0 +1,163 @@
+"""What is wrong with the images themselves: copies, and pictures that show nothing.
+
+Copies of training images among the images an audit rests on would let it praise memory. Exact
+copies have the same pixels. Near copies look alike at 8 x 8 cells (a perceptual signature) and
+differ by no more than what storing them again does, pixel by pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernel_lib.data import ImageSet
+
+CELLS = 8  # of a signature, each way
+SIGNATURE_DISTANCE = 0.1  # root mean square over cells, of contrast-normalized signatures
+PIXEL_DISTANCE = 0.08  # root mean square of the difference, in deviations of the image
+_ROWS = 512  # signatures compared at once
+_NEAREST = 4  # images by signature that are compared pixel by pixel
+_FLAT = 0.004  # deviation of pixels; less than one step of 8 bits
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Images that stand twice.
+
+    Attributes:
+        of: (num_pairs, 2) indices of an image and an earlier or training image that it copies.
+        exact: (num_pairs,) bool, whether pixel by pixel.
+    """
+
+    of: np.ndarray
+    exact: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+
+def leaked(images: ImageSet) -> Copies:
+    """Calibration and test images that are copies of training images, or test of calibration."""
+    order = ("train", "calibration", "test")
+    found = []
+    for position, name in enumerate(order[1:], start=1):
+        known = np.concatenate([images.splits[each] for each in order[:position]])
+        found.append(copies(images.images, images.splits[name], known))
+    return Copies(
+        np.concatenate([each.of for each in found]), np.concatenate([each.exact for each in found])
+    )
+
+
+def repeated(images: ImageSet) -> dict[str, int]:
+    """Split -> how many of its images are exact copies of another one in it."""
+    return {
+        name: len(indices) - len(np.unique(_fingerprints(images.images, indices)))
+        for name, indices in images.splits.items()
+        if len(indices)
+    }
+
+
+def copies(pixels: np.ndarray, asked: np.ndarray, known: np.ndarray) -> Copies:
+    """Which of the images at `asked` are copies of one at `known`.
+
+    Args:
+        pixels: (num_images, height, width, channels) in [0, 1].
+        asked, known: disjoint indices.
+    """
+    pairs: dict[int, tuple[int, bool]] = {}
+    if len(asked) and len(known):
+        first_with = dict(zip(_fingerprints(pixels, known)[::-1], known[::-1], strict=True))
+        for image, print_ in zip(asked, _fingerprints(pixels, asked), strict=True):
+            if print_ in first_with:
+                pairs[int(image)] = (int(first_with[print_]), True)
+        rest = np.array([image for image in asked if int(image) not in pairs], np.int64)
+        for image, other in _near(pixels, rest, known):
+            pairs.setdefault(image, (other, False))
+    images = sorted(pairs)
+    of = np.array([(image, pairs[image][0]) for image in images], np.int64).reshape(-1, 2)
+    return Copies(of, np.array([pairs[image][1] for image in images], bool))
+
+
+def _fingerprints(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """(num_indices,) 64-bit hashes of the pixels as bytes."""
+    import hashlib
+
+    found = np.empty(len(indices), np.int64)
+    for place, index in enumerate(indices):
+        data = np.rint(pixels[index] * 255).astype(np.uint8).tobytes()
+        found[place] = int.from_bytes(
+            hashlib.blake2b(data, digest_size=8).digest(), "little", signed=True
+        )
+    return found
+
+
+def _near(pixels: np.ndarray, asked: np.ndarray, known: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs that look alike at 8 x 8 cells and nearly agree pixel by pixel."""
+    if not len(asked):
+        return
+    known_signs, asked_signs = signatures(pixels, known), signatures(pixels, asked)
+    limit = known_signs.shape[1] * SIGNATURE_DISTANCE**2
+    known_norms = (known_signs**2).sum(axis=1)
+    nearest = min(_NEAREST, len(known))
+    for start in range(0, len(asked), _ROWS):
+        rows = asked_signs[start : start + _ROWS]
+        squares = (rows**2).sum(axis=1)[:, None] + known_norms - 2 * rows @ known_signs.T
+        columns = np.argpartition(squares, nearest - 1, axis=1)[:, :nearest]
+        close = np.take_along_axis(squares, columns, axis=1) <= limit
+        for row, place in zip(*np.nonzero(close), strict=True):
+            image, other = int(asked[start + row]), int(known[columns[row, place]])
+            difference = float(np.square(pixels[image] - pixels[other]).mean()) ** 0.5
+            if difference <= PIXEL_DISTANCE * float(pixels[image].std()):
+                yield image, other
+
+
+def signatures(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """(num_indices, CELLS * CELLS) float32: means of cells, without brightness and contrast.
+
+    Flat images have no signature: theirs is far from all others.
+    """
+    height, width = pixels.shape[1:3]
+    down, across = (np.linspace(0, side, CELLS + 1).astype(int)[:-1] for side in (height, width))
+    found = np.empty((len(indices), min(CELLS, height) * min(CELLS, width)), np.float32)
+    for start in range(0, len(indices), _ROWS):
+        part = pixels[indices[start : start + _ROWS]].mean(axis=3)
+        sums = np.add.reduceat(np.add.reduceat(part, np.unique(down), 1), np.unique(across), 2)
+        cells = sums.reshape(len(part), -1) * (found.shape[1] / (height * width))
+        spread = part.std(axis=(1, 2))[:, None]
+        cells = (cells - part.mean(axis=(1, 2))[:, None]) / np.maximum(spread, 1e-6)
+        found[start : start + _ROWS] = np.where(spread > _FLAT, cells, 1e3)
+    flat = found[:, 0] > 500
+    found[flat] += 1e3 * np.arange(1, flat.sum() + 1, dtype=np.float32)[:, None]
+    return found
+
+
+def quality(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Places of images that show little.
+
+    Args:
+        pixels: (num_images, height, width, channels) in [0, 1].
+
+    Returns:
+        "blank" (one color), "dark" (99 % of pixels below 0.1), "bright" (99 % above 0.9), "blurred"
+        (a thirtieth of the usual energy of fine detail, while the contrast is usual) -> indices.
+    """
+    grey = pixels.mean(axis=3)
+    deviation = grey.std(axis=(1, 2))
+    low, high = np.quantile(grey, (0.01, 0.99), axis=(1, 2))
+    blank = deviation < _FLAT
+    dark, bright = ~blank & (high < 0.1), ~blank & (low > 0.9)
+    detail = _detail(grey) / np.maximum(deviation, 1e-6)
+    blurred = ~blank & (detail < np.median(detail[~blank]) / 30) if (~blank).any() else blank
+    named = {"blank": blank, "dark": dark, "bright": bright, "blurred": blurred}
+    return {name: np.flatnonzero(found) for name, found in named.items()}
+
+
+def _detail(grey: np.ndarray) -> np.ndarray:
+    """Deviation of the Laplacian of each image."""
+    if min(grey.shape[1:]) < 3:
+        return np.ones(len(grey))
+    middle = grey[:, 1:-1, 1:-1]
+    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    return (around - 4 * middle).std(axis=(1, 2))
