@@ -65,7 +65,7 @@ def intake(
     if not isinstance(images, ImageSet) or images.num_classes == 1:
         return _without_labels(classifier, images)
     classifier.check_image_set(images)
-    key = digest([classifier.digest, images.digest, num_images, seed])
+    key = digest([classifier.digest, _source(classifier), images.digest, num_images, seed])
     if key not in _kept:
         while len(_kept) >= _MOST_KEPT:
             _kept.pop(next(iter(_kept)))

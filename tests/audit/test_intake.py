@@ -1,0 +1,222 @@
+"""The intake against networks whose scale, order and accuracy are known by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import kernel_lib as kl
+from brightness import NAMES, brightness_images, brightness_network
+from kernel_lib.audit import conclude
+from kernel_lib.audit.examine import intake
+from kernel_lib.audit.guards import guarded
+from kernel_lib.audit.standing import standing_of
+from kernel_lib.report.result import AuditResult, Verdict
+
+PASS = Verdict("pass", "All is well.", "It is.", "Nothing.", "Go on.")
+FAIL = dataclasses.replace(PASS, status="fail")
+
+
+def classifier(**options):
+    network = {k: options.pop(k) for k in ("scale", "offset", "channels", "order") if k in options}
+    return kl.models.Classifier(brightness_network(**network), **options)
+
+
+def named(found, name):
+    return [each for each in found.findings if each.name == name]
+
+
+def test_a_network_that_is_fed_rightly_has_nothing_to_be_found():
+    found = intake(classifier(preprocessing="unit"), brightness_images())
+    assert found.standing.accuracy == 1
+    assert found.standing.chance == pytest.approx(0.25)
+    assert not found.stops
+    assert guarded(PASS, found) == PASS
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "name"), [(255.0, 0.0, "bytes"), (2.0, -1.0, "symmetric")]
+)
+def test_a_scale_that_nothing_tells_is_measured_and_used(scale, offset, name):
+    asked = classifier(scale=scale, offset=offset)
+    asked.preprocessing_source = "assumed"
+    images = brightness_images(400)
+    assert asked.preprocessing.name == "unit"
+    assert asked.accuracy(images.images, images.labels) < 0.6
+    found = intake(asked, images)
+    assert found.classifier.preprocessing.name == name
+    assert found.feeding["source"] == "measured"
+    assert found.standing.accuracy == 1
+    assert not found.stops
+    (finding,) = named(found, "scale")
+    assert finding.severity == "caution"
+    assert f"preprocessing={name!r}" in finding.cure
+    assert asked.preprocessing.name == "unit"  # the caller's own is left alone
+
+
+def test_a_scale_that_was_said_is_not_overruled_but_stops_the_verdict():
+    images = brightness_images(400)
+    asked = classifier(scale=255.0, preprocessing="unit")
+    found = intake(asked, images)
+    assert found.classifier is asked
+    (finding,) = named(found, "scale")
+    assert finding.severity == "stop"
+    assert guarded(PASS, found).status == "undetermined"
+    cured = classifier(scale=255.0, preprocessing="bytes")  # the cure, followed
+    assert not intake(cured, images).stops
+
+
+def test_color_networks_of_the_other_two_scales():
+    images = brightness_images(400, channels=3)
+    model = brightness_network(255.0, -116.0, channels=3)
+    asked = kl.models.Classifier(model)
+    asked.preprocessing_source = "assumed"
+    found = intake(asked, images)
+    assert found.classifier.preprocessing.name == "imagenet_caffe"
+
+
+def test_too_few_images_decide_nothing_about_the_scale():
+    found = intake(classifier(scale=255.0, preprocessing="unit"), brightness_images(20))
+    assert not [each for each in found.findings if each.name == "scale"]
+    assert [each.name for each in found.stops] == ["guessing"]
+
+
+@pytest.mark.parametrize("order", [(2, 0, 3, 1), (1, 0, 2, 3)])
+def test_classes_in_another_order_stop_the_verdict_and_the_cure_works(order):
+    images = brightness_images(400)
+    found = intake(classifier(order=order, preprocessing="unit"), images)
+    (finding,) = found.stops
+    assert finding.name == "class_order"
+    in_order = [NAMES[k] for k in order]
+    assert f"class_names={in_order!r}" in finding.cure
+    verdict = guarded(PASS, found)
+    assert verdict.status == "undetermined"
+    assert str(in_order) in verdict.next_step
+
+
+def test_an_off_by_one_is_called_so():
+    found = intake(classifier(order=(1, 2, 3, 0), preprocessing="unit"), brightness_images(100))
+    assert "off-by-one" in found.stops[0].text
+
+
+def test_a_network_that_says_one_class_only_is_guessing_however_common_the_class():
+    predicted = np.zeros(200, int)
+    labels = np.array([0] * 190 + [1] * 10)
+    standing = standing_of(predicted, labels, 2)
+    assert standing.accuracy == 0.95
+    assert standing.chance == pytest.approx(0.95)
+    assert standing.is_guessing
+
+
+def test_guessing_at_random_is_rarely_taken_for_knowing():
+    random = np.random.default_rng(0)
+    knows = 0
+    for _ in range(1000):
+        labels, predicted = random.integers(0, 5, (2, 60))
+        knows += not standing_of(predicted, labels, 5).is_guessing
+    assert knows / 1000 < 0.05
+
+
+def test_a_leak_that_is_shown_stands_although_the_network_guesses():
+    images = brightness_images(200)
+    blind = kl.models.Classifier(brightness_network(), preprocessing=([0.0], [0.5]))
+    found = intake(blind, images)
+    assert {each.name for each in found.stops} == {"scale"} or found.stops
+    guess = dataclasses.replace(
+        found, findings=tuple(each for each in found.findings if each.name != "scale")
+    )
+    guess = dataclasses.replace(guess, findings=(*guess.findings, *_guessing(found)))
+    assert guarded(FAIL, guess).status == "undetermined"
+    assert guarded(FAIL, guess, stands=("fail",)).status == "fail"
+    assert guarded(PASS, guess, stands=("fail",)).status == "undetermined"
+    assert "guessing" in guarded(FAIL, guess, stands=("fail",)).does_not_mean
+
+
+def _guessing(found):
+    from kernel_lib.audit.examine import _guessing as finding
+
+    return (finding(found.standing),)
+
+
+def test_copies_of_training_images_are_not_judged():
+    images = brightness_images(200, noise=0.4)
+    pixels = images.images.copy()
+    copied, original = images.splits["test"][:12], images.splits["train"][:12]
+    pixels[copied] = pixels[original]
+    labels = images.labels.copy()
+    labels[copied] = labels[original]
+    images = dataclasses.replace(images, images=pixels, labels=labels)
+    found = intake(classifier(preprocessing="unit"), images)
+    assert named(found, "leaked_images")[0].severity == "caution"
+    assert not set(copied) & set(found.image_set.splits["test"])
+    assert found.images["exact_copies_across_splits"] == 12
+    assert found.standing.num_images == len(images.splits["test"]) - 12
+
+
+def test_a_test_split_of_copies_alone_stops_the_verdict():
+    images = brightness_images(100, noise=0.4)
+    pixels, labels = images.images.copy(), images.labels.copy()
+    test = images.splits["test"]
+    pixels[test] = pixels[images.splits["train"][: len(test)]]
+    labels[test] = labels[images.splits["train"][: len(test)]]
+    found = intake(
+        classifier(preprocessing="unit"),
+        dataclasses.replace(images, images=pixels, labels=labels),
+    )
+    assert named(found, "leaked_images")[0].severity == "stop"
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 200])
+def test_the_batch_size_changes_nothing(batch_size):
+    images, asked = brightness_images(100), classifier(preprocessing="unit")
+    from kernel_lib.audit import examine
+
+    examine._kept.clear()
+    found = intake(asked, images, batch_size=batch_size).describe()
+    examine._kept.clear()
+    assert found == intake(asked, images).describe()
+
+
+def test_bare_images_are_taken_in_without_an_accuracy():
+    found = intake(classifier(preprocessing="unit"), brightness_images(40).images)
+    assert found.standing is None
+    assert not found.stops
+    assert "no labels" in found.headline
+
+
+def test_classes_that_are_absent_and_classes_that_are_never_said():
+    images = brightness_images(200)
+    images = images.select(images.labels != 3)
+    asked = classifier(order=(0, 1, 1, 3), preprocessing="unit")
+    found = intake(asked, images)
+    assert "'lightest'" in named(found, "absent_classes")[0].text
+    assert "'light'" in named(found, "never_said")[0].text
+
+
+def test_the_words_are_readable_in_text_and_page():
+    found = intake(classifier(order=(2, 0, 3, 1), preprocessing="unit"), brightness_images(400))
+    assert "✖ Stop" in str(found)
+    assert "class_names=" in str(found)
+    html = found._repr_html_()
+    assert "<section" in html and "class_names=" in html
+
+
+def test_the_intake_is_on_record_in_the_result_and_survives_its_file(tmp_path):
+    class Result(AuditResult):
+        audit, question = "toy", "Is it?"
+
+    found = intake(classifier(preprocessing="unit"), brightness_images())
+    result = conclude(Result({"a": 1.0}, {}, {}, PASS), found)
+    result.save(tmp_path)
+    loaded = Result.load(tmp_path)
+    assert loaded.intake == result.intake
+    assert loaded.intake["standing"]["accuracy"] == 1
+    assert "How the network is fed" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_names_that_would_be_html_are_escaped():
+    images = dataclasses.replace(brightness_images(200), class_names=("<b>", "b", "c", "d"))
+    html = intake(classifier(order=(2, 0, 3, 1), preprocessing="unit"), images)._repr_html_()
+    assert "<b>'" not in html and "&lt;b&gt;" in html
