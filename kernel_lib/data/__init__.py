@@ -9,11 +9,13 @@ from kernel_lib.data.labelme import labelme_instances, labelme_mask
 from kernel_lib.data.labelme_export import export_labelme, write_labelme
 from kernel_lib.data.labelme_import import MaskImport, import_labelme
 from kernel_lib.data.load import load, names
+from kernel_lib.data.reading import Reading
 from kernel_lib.data.table import from_table
 
 __all__ = [
     "ImageSet",
     "MaskImport",
+    "Reading",
     "class_name_list",
     "export_labelme",
     "from_arrays",

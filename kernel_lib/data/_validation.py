@@ -48,7 +48,7 @@ def clipped_images(images: object) -> tuple[np.ndarray, list[str]]:
         raise ValueError("`images` must be finite. Received: images with NaN or infinity.")
     if low >= 0 and high <= 1:
         return array, []
-    if -ROUNDING <= low and high <= 1 + ROUNDING:
+    if low >= -ROUNDING and high <= 1 + ROUNDING:
         note = f"pixels from {low:.6g} to {high:.6g} clipped to [0, 1]"
         return within_rounding(array), [note]
     raise ValueError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.splits import (
     balanced_subset,
@@ -19,13 +21,14 @@ def from_arrays(
     images: np.ndarray,
     labels: np.ndarray,
     *,
-    class_names: Sequence[str] = (),
+    class_names: ClassNames = (),
     name: str = "arrays",
     tasks: Mapping[str, np.ndarray] | None = None,
     task_class_names: Mapping[str, Sequence[str]] | None = None,
     masks: np.ndarray | None = None,
     splits: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
+    notes: Sequence[str] = (),
 ) -> ImageSet:
     """Make an image set from bytes or floats, with or without a channel axis.
 
@@ -33,13 +36,15 @@ def from_arrays(
         images: uint8 in 0..255 or float in [0, 1], of the shape (num_images, height, width,
             channels), or (num_images, height, width) if they are grey.
         labels: class ids from 0, whole numbers (num_images,) or (num_images, 1).
-        class_names: one name per class; "0", "1", ... when left out.
+        class_names: one name per class, in any form of `class_name_list`; "0", "1", ... when left
+            out.
         name: what the set is called in reports.
         tasks: further label columns (num_images,), -1 where a label is missing.
         task_class_names: class names of each task.
         masks: bool (num_images, height, width), True on the object.
         splits: indices of "train", "calibration" and "test"; drawn 60 / 20 / 20 when left out.
         seed: seed of the splits that are drawn.
+        notes: what was done or skipped while the arrays were made.
 
     Raises:
         ValueError: If shapes, ranges or lengths are wrong, or the labels are one-hot.
@@ -53,13 +58,14 @@ def from_arrays(
     return ImageSet(
         images=unit_images(images),
         labels=flat_labels(labels),
-        class_names=tuple(class_names),
+        class_names=_given_names(class_names),
         name=name,
         tasks=tasks or {},
         task_class_names={task: tuple(each) for task, each in (task_class_names or {}).items()},
         masks=masks,
         splits=splits or {},
         seed=seed,
+        notes=tuple(notes),
     )
 
 
@@ -96,6 +102,13 @@ def from_published_splits(
         images, labels = images[chosen], labels[chosen]
         splits = restricted_splits(splits, chosen)
     return from_arrays(images, labels, class_names=class_names, name=name, splits=splits)
+
+
+def _given_names(class_names: ClassNames) -> tuple[str, ...]:
+    """Return names as the image set checks them; lists pass, other forms are read."""
+    if isinstance(class_names, (str, os.PathLike, Mapping)):
+        return class_name_list(class_names)
+    return tuple(class_names)
 
 
 def unit_images(images: np.ndarray) -> np.ndarray:

@@ -8,102 +8,234 @@ photos/dog/2.jpg                                     photos/test/dog/2.jpg
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kernel_lib.data.image_files import SUFFIXES, Size, from_files
+from kernel_lib._checks import check_choice
+from kernel_lib.data.classes import (
+    ClassNames,
+    class_name_list,
+    match_names,
+    only_counted,
+    quoted,
+    spellings,
+)
+from kernel_lib.data.folder_layout import LAYOUTS, Layout, layout_of
+from kernel_lib.data.folder_listing import Listing, list_folder, same_stems
+from kernel_lib.data.image_files import SkippedFilesWarning, from_files
+from kernel_lib.data.image_formats import suffix_counts
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.splits import SPLIT_WORDS, completed_splits
+from kernel_lib.data.reading import Reading
+from kernel_lib.data.splits import completed_splits
 
 
 def load_folder(
     path: str | Path,
     *,
-    size: Size = None,
-    crop: bool = False,
-    channels: int = 3,
-    on_error: str = "raise",
+    class_names: ClassNames | None = None,
+    layout: str = "auto",
+    ignore: Sequence[str] | str = (),
     num_images: int | None = None,
     seed: int = 0,
+    **reading: Any,
 ) -> ImageSet:
     """Read the images of a folder that has one folder per class.
 
-    Class folders are taken in alphabetical order and searched with all their subfolders. Hidden
-    files, files that are not images, and links that lead out of `path` are passed over.
+    Class folders are searched with all their subfolders, and taken in alphabetical order, as Keras
+    takes them, unless `class_names` gives another. An empty class folder is a class. Hidden files
+    are passed over; links to folders, and out of `path`, are not followed. What is left out or
+    done stands in `notes`, and what a person may not expect is warned of.
 
-    Folders named train and test (or training, testing) are taken as splits, and so is calibration
-    (or validation, valid, val). Where there is none, calibration images are cut off the training
-    ones; where only test is missing, the validation folder is the test split.
+    Folders named train and test (or training, testing), in any case, are taken as splits if they
+    hold class folders, and so is calibration (or validation, valid, val). Other folders beside them
+    are left out. Where there is none, calibration images are cut off the training ones; where only
+    test is missing, the validation folder is the test split.
 
     Args:
         path: the folder.
-        size: height and width to resize to, a number or (height, width), without aliasing; may be
-            left out if all images have the same size.
-        crop: cut the middle out before resizing, which keeps proportions, instead of squeezing.
-        channels: 3 for colour, 1 for grey.
-        on_error: "raise" at a file that cannot be read, or "skip" it with a warning that names it.
+        class_names: all classes of the network, in the order of its outputs: a list, a mapping
+            {name: index} such as Keras' `class_indices`, or a text or JSON file; see
+            `class_name_list`. Classes without a folder keep their place.
+        layout: "auto", "classes" if the folders in `path` are classes, or "splits" if those named
+            train, test or validation are splits and the others are left out.
+        ignore: names of folders to leave out.
         num_images: if given, read at most so many, balanced over the classes.
         seed: seed of the splits that are drawn and of the images kept.
+        **reading: how files are read: `size`, `crop`, `channels`, `on_error`, `exif`, `alpha`,
+            `interpolation`, `bits`; see `kernel_lib.data.Reading`.
 
     Raises:
-        ValueError: If there are not at least two class folders with images, if images differ in
-            size and `size` is not given, or if a file cannot be read.
+        ValueError: If there are not at least two classes, if a folder with images is not among
+            `class_names`, if images differ in size and `size` is not given, or if a file cannot be
+            read. Messages hold cures.
         FileNotFoundError: If there is no such folder.
+
+    Example:
+        load_folder("photos", class_names=["dog", "cat"], size=64, interpolation="keras")
     """
-    root = Path(path)
+    root = Path(path).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}.")
-    found = [
-        (file, class_folder.name, split)
-        for split, folder in _split_folders(root)
-        for class_folder in _subfolders(folder)
-        for file in _image_files(class_folder, root)
-    ]
-    class_names, labels = np.unique([name for _, name, _ in found], return_inverse=True)
-    if len(class_names) < 2:
-        raise ValueError(
-            "A folder of images must hold a folder for each class, at least two with images in "
-            f"them. Received: {root} with {', '.join(class_names) or 'none'}."
+    check_choice("layout", layout, LAYOUTS)
+    options = Reading(**reading)
+    ignored = _ignored(ignore)
+    wanted = None if class_names is None else class_name_list(class_names)
+    listing = list_folder(root)
+    _check_ignored(ignored, listing)
+    found = layout_of(listing, root, layout, ignored, wanted or ())
+    places, names, notes = _classes(found, root, wanted)
+    if len(names) < 2 or not found.files:
+        raise ValueError(_too_few_classes(found, listing, root))
+    said = _left_out(found, listing, ignored)
+    if wanted is None and found.empty:
+        said.append(
+            f"no image in the folders {quoted(found.empty)}: each keeps its place among the "
+            "classes (leave folders out with `ignore`)"
         )
-    split_of = np.array([split for _, _, split in found])
+    if said:
+        text = f"In {root}: " + "; ".join(said) + "."
+        warnings.warn(SkippedFilesWarning(text, said), stacklevel=2)
+    labels = np.array([places[name] for _, name, _ in found.files])
+    split_of = np.array([split for _, _, split in found.files])
     published = {split: np.flatnonzero(split_of == split) for split in np.unique(split_of)}
     return from_files(
-        [file for file, _, _ in found],
+        [root / file for file, _, _ in found.files],
         labels,
         completed_splits(labels, published, seed=seed),
-        class_names=class_names.tolist(),
+        class_names=names,
         name=root.name,
         num_images=num_images,
         seed=seed,
-        reading={"size": size, "crop": crop, "channels": channels, "on_error": on_error},
+        reading=options,
+        notes=(*said, *_mentioned(found, listing), *notes),
     )
 
 
-def _split_folders(root: Path) -> list[tuple[str, Path]]:
-    """Return each split and its folder; the root itself is all training where there are none."""
-    folders = _subfolders(root)
-    splits = [(SPLIT_WORDS.get(folder.name.lower(), ""), folder) for folder in folders]
-    names = [split for split, _ in splits]
-    if "train" in names and "" not in names:
-        return splits
-    return [("train", root)]
+def _ignored(ignore: Sequence[str] | str) -> list[str]:
+    names = ignore.split(",") if isinstance(ignore, str) else ignore
+    return [name.strip().rstrip("/") for name in names if name.strip()]
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")
+def _check_ignored(ignored: Sequence[str], listing: Listing) -> None:
+    known = {folder.name for folder in listing.folders}
+    unknown = [name for name in ignored if name not in known]
+    if unknown:
+        raise ValueError(f"`ignore` names folders that are not there: {quoted(unknown)}.")
+
+
+def _classes(
+    found: Layout, root: Path, wanted: tuple[str, ...] | None
+) -> tuple[dict[str, int], tuple[str, ...], list[str]]:
+    """Return the class id of each folder name, the names of the classes, and what was done."""
+    names = tuple(found.class_names)
+    if wanted is None:
+        places = {name: place for place, name in enumerate(names)}
+        if len(names) > 10 and only_counted(sorted(names, key=lambda name: (len(name), name))):
+            return places, names, [
+                "folders named by numbers are in alphabetical order, as Keras reads them: '10' is "
+                "class 2 (give `class_names` for another order)"
+            ]  # fmt: skip
+        return places, names, []
+    match = match_names(names, wanted)
+    strangers = [name for name in match.unknown if name not in found.empty]
+    if strangers:
+        raise ValueError(
+            f"{root} has folders of images that `class_names` does not name: {quoted(strangers)}. "
+            f"Named: {quoted(wanted)}. Name them too, or leave them out: ignore={strangers!r}."
+        )
+    places = dict(zip(names, match.places.tolist(), strict=True))
+    held = {places[name] for _, name, _ in found.files}
+    absent = [name for place, name in enumerate(wanted) if place not in held]
+    notes = [f"classes in the order given by `class_names`{spellings(match)}"]
+    notes += [f"no image of the classes {quoted(absent)}"] if absent else []
+    notes += [f"folders without images that are no classes: {quoted(match.unknown)}"] * bool(
+        match.unknown
     )
+    return places, wanted, notes
 
 
-def _image_files(folder: Path, root: Path) -> list[Path]:
-    """Return the image files below `folder` that truly lie below `root`, sorted."""
-    limit = root.resolve()
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(root).parts)
-        and file.is_file()
-        and file.resolve().is_relative_to(limit)
+def _left_out(found: Layout, listing: Listing, ignored: Sequence[str]) -> list[str]:
+    """What is left out and a person may not expect to be."""
+    said = []
+    with_images = [
+        f"{folder.as_posix()}/ ({len(images)} images)"
+        for folder in found.left_out
+        if (images := listing.images_below(folder))
+    ]
+    if with_images:
+        said.append(f"left out as neither split nor class: {', '.join(with_images)}")
+    if found.stray:
+        said.append(f"{len(found.stray)} images beside the class folders left out: "
+                    f"{quoted(file.as_posix() for file in found.stray)}")  # fmt: skip
+    unread = [file for file in listing.unread if not set(file.parts) & set(ignored)]
+    if unread:
+        said.append(
+            f"{len(unread)} files not read, as their kind is not known here: "
+            f"{suffix_counts(unread)}"
+        )
+    if listing.broken:
+        said.append(f"{len(listing.broken)} links that lead nowhere: {_paths(listing.broken)}")
+    if listing.outside:
+        said.append(
+            f"{len(listing.outside)} links to folders or out of the folder not followed: "
+            f"{_paths(listing.outside)}"
+        )
+    return said
+
+
+def _mentioned(found: Layout, listing: Listing) -> list[str]:
+    """What was passed over or done as anyone would expect."""
+    notes = []
+    without = [folder for folder in found.left_out if not listing.images_below(folder)]
+    if without or listing.system:
+        notes.append(f"folders left out: {_paths([*without, *listing.system])}")
+    if listing.beside:
+        notes.append(f"files beside the images left out: {suffix_counts(listing.beside)}")
+    if found.merged:
+        pairs = ", ".join(f"{name!r} as {other!r}" for name, other in found.merged)
+        notes.append(f"class folders of different splits taken as one: {pairs}")
+    twins = same_stems([file for file, _, _ in found.files])
+    if twins:
+        notes.append(
+            f"{len(twins)} files share their name with one of another kind, and may be the same "
+            f"picture twice: {_paths(twins)}"
+        )
+    return notes
+
+
+def _paths(paths: Sequence[Path]) -> str:
+    return quoted(path.as_posix() for path in paths)
+
+
+def _too_few_classes(found: Layout, listing: Listing, root: Path) -> str:
+    message = (
+        "A folder of images must hold a folder for each class, at least two, with images in them. "
+        f"Received: {root} with {quoted(found.class_names) or 'none'}."
     )
+    held = sorted({name for _, name, _ in found.files})
+    inner = [folder for folder in listing.folders_in(Path()) if listing.images_below(folder)]
+    if not found.files and found.stray:
+        return (
+            f"{message} There are {len(found.stray)} images directly in it. If they have no "
+            f"labels: kernel_lib.data.load('photos:{root.as_posix()}'). If a table names their "
+            "classes: kernel_lib.data.load('table:labels.csv')."
+        )
+    deeper = len(inner) == 1 and [
+        each for each in listing.folders_in(inner[0]) if listing.images_below(each)
+    ]
+    if deeper and len(deeper) > 1:
+        return (
+            f"{message} The classes seem to lie one folder deeper: "
+            f"kernel_lib.data.load('folder:{(root / inner[0]).as_posix()}')."
+        )
+    if held:
+        return (
+            f"{message} If these are images of one class of several, name all: class_names=[...]."
+        )
+    if listing.unread:
+        return f"{message} Files of a kind not known here: {suffix_counts(listing.unread)}."
+    return message

@@ -1,37 +1,26 @@
-"""Reading image files of any kind into bytes of one shape.
-
-What a camera or an editor stores beside the pixels is honoured: the EXIF orientation, palettes,
-16-bit grey. Transparent images are laid on white.
-"""
+"""Many image files as one array, or as an image set, with notes of what reading them took."""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from kernel_lib._checks import check_choice, check_count
 from kernel_lib._progress import progress
 from kernel_lib.data.arrays import from_arrays
 from kernel_lib.data.image_set import ImageSet
+from kernel_lib.data.reading import BITS, Decoded, Reading, decode
 from kernel_lib.data.splits import balanced_subset, restricted_splits, split_numbers
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-_MOST_PIXELS = 90_000_000  # of one file; beyond it a small file can fill the memory
-_MODES = {1: "L", 3: "RGB"}
 _NAMED_IN_A_WARNING = 20
-
-Size = int | tuple[int, int] | None
 
 
 class SkippedFilesWarning(UserWarning):
-    """Some image files could not be read; `files` lists them all, with the reasons."""
+    """Some files were left out; `files` lists them all, with the reasons where there are some."""
 
     def __init__(self, message: str, files: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -46,7 +35,8 @@ def from_files(
     tasks: Mapping[str, np.ndarray] | None = None,
     num_images: int | None,
     seed: int,
-    reading: Mapping[str, Any],
+    reading: Reading,
+    notes: Sequence[str] = (),
     **described: Any,
 ) -> ImageSet:
     """Make an image set of files: choose the files first, then read only those.
@@ -58,139 +48,175 @@ def from_files(
         tasks: further label columns (num_files,), -1 where a label is missing.
         num_images: if given, at most so many, balanced over the classes.
         seed: seed of the choice.
-        reading: arguments of `read_images`.
+        reading: how files are read.
+        notes: what was done to find the files.
         **described: names, as `from_arrays` takes them.
     """
     chosen = np.arange(len(files))
     if num_images is not None:
         groups = split_numbers(splits, len(files))
         chosen = balanced_subset(labels, num_images, groups=groups, seed=seed)
-    images, read = read_images([files[int(place)] for place in chosen], **reading)
+    images, read, said = read_with_notes([files[int(place)] for place in chosen], reading)
     chosen = chosen[read]
     return from_arrays(
         images,
         labels[chosen],
         tasks={task: column[chosen] for task, column in (tasks or {}).items()},
         splits=restricted_splits(splits, chosen),
+        notes=(*notes, *said),
         **described,
     )
 
 
-def read_images(
-    paths: Sequence[Path],
-    *,
-    size: Size = None,
-    crop: bool = False,
-    channels: int = 3,
-    on_error: str = "raise",
-) -> tuple[np.ndarray, np.ndarray]:
+def read_images(paths: Sequence[Path], **reading: Any) -> tuple[np.ndarray, np.ndarray]:
     """Read image files into one array.
 
     Args:
         paths: the files.
-        size: height and width to resize to; None if all files have the same.
-        crop: cut the middle out before resizing, instead of squeezing.
-        channels: 3 for colour, 1 for grey.
-        on_error: "raise", or "skip" to leave out unreadable files with a warning that names them.
+        **reading: options of `Reading`, such as `size`.
 
     Returns:
-        uint8 images (num_read, height, width, channels), and the places of the read files in
+        Images (num_read, height, width, channels), uint8, or float32 in [0, 1] where files have
+        more than 8 bits a channel or are resized as Keras does; and the places of the read files in
         `paths`, int64 (num_read,).
 
     Raises:
         ValueError: If a file cannot be read, no file can, or files differ in size.
     """
-    check_choice("on_error", on_error, ("raise", "skip"))
-    _check_form(size, channels)
-    images: list[np.ndarray] = []
+    return read_with_notes(paths, Reading(**reading))[:2]
+
+
+def read_image(path: Path, **reading: Any) -> np.ndarray:
+    """Read one image file; uint8 (height, width, channels)."""
+    image = _unified([decode(path, Reading(**reading))], Reading(**reading))[0]
+    return image if image.dtype == np.uint8 else np.rint(image * 255).astype(np.uint8)
+
+
+def read_with_notes(
+    paths: Sequence[Path], reading: Reading
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Do what `read_images` does, and say what it took: turned files, transparency, sizes, ..."""
+    decoded: list[Decoded] = []
     kept: list[int] = []
     problems: list[str] = []
     for place, path in enumerate(progress(paths, "Reading images")):
         try:
-            images.append(read_image(path, size=size, crop=crop, channels=channels))
+            decoded.append(decode(path, reading))
             kept.append(place)
         except ValueError as error:
-            if on_error == "raise":
+            if reading.on_error == "raise":
                 raise
             problems.append(str(error))
     if problems:
-        _warn_of_skipped(problems)
-    if not images:
+        _warn_of_unreadable(problems)
+    if not decoded:
         raise ValueError(f"None of the {len(paths)} image files could be read.")
-    _check_same_size(images, [paths[place] for place in kept])
-    return np.stack(images), np.array(kept)
+    _check_same_size(decoded, [paths[place] for place in kept])
+    notes = [] if not problems else [f"{_files(len(problems))} skipped: {_some(problems)}"]
+    notes += _notes(decoded, reading)
+    return np.stack(_unified(decoded, reading)), np.array(kept), notes
 
 
-def read_image(
-    path: Path, *, size: Size = None, crop: bool = False, channels: int = 3
-) -> np.ndarray:
-    """Read one image file; uint8 (height, width, channels)."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                if file.width * file.height > _MOST_PIXELS:
-                    raise ValueError(
-                        f"{file.width}x{file.height} pixels, more than {_MOST_PIXELS:,}"
-                    )
-                upright = ImageOps.exif_transpose(file)
-                image = fit(_flatten(upright, _MODES[channels]), size, crop)
-    # Decoders raise nearly every type of error over a damaged file.
-    except Exception as error:
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise ValueError(f"Cannot read the image file {path}: {reason}.") from error
-    return np.asarray(image).reshape(image.height, image.width, channels)
+def _unified(decoded: Sequence[Decoded], reading: Reading) -> list[np.ndarray]:
+    """Return the pixels of all files in one type and with one number of channels."""
+    channels = reading.channels or (1 if all(each.is_grey for each in decoded) else 3)
+    arrays = [each.pixels for each in decoded]
+    if any(array.dtype != np.uint8 for array in arrays):
+        white = 2 ** _bits(decoded, reading) - 1
+        arrays = [_unit(each, white) for each in decoded]
+    return [
+        array if array.shape[-1] == channels else array.repeat(channels, axis=-1)
+        for array in arrays
+    ]
 
 
-def fit(image: Image.Image, size: Size, crop: bool) -> Image.Image:
-    """Resize without aliasing to (height, width), by cutting the middle out or by squeezing."""
-    if size is None:
-        return image
-    height, width = (size, size) if isinstance(size, int) else size
-    if crop:
-        return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+def _unit(each: Decoded, white: int) -> np.ndarray:
+    """Return pixels as float32 in [0, 1]."""
+    scale = 255 if each.pixels.dtype == np.uint8 else white if each.peak else 1
+    # Some ways of resizing reach beyond the values they are given.
+    return np.clip(each.pixels.astype(np.float32) / scale, 0, 1)
 
 
-def _flatten(image: Image.Image, mode: str) -> Image.Image:
-    """Return the image in `mode`, "L" or "RGB", with nothing left transparent."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise ValueError(f"pixels of the mode {image.mode!r} have no fixed white")
-    if image.has_transparency_data:
-        transparent = image.convert("RGBA")
-        image = Image.new("RGBA", image.size, "white")
-        image.alpha_composite(transparent)
-    return image.convert(mode)
+def _bits(decoded: Sequence[Decoded], reading: Reading) -> int:
+    """Return how many bits the values in files of 16 bits have."""
+    peak = max(each.peak for each in decoded)
+    if reading.bits is None:
+        return next(bits for bits in BITS if peak < 2**bits)
+    if peak >= 2**reading.bits:
+        raise ValueError(
+            f"`bits` is {reading.bits}, but files of 16 bits hold values up to {peak}. Leave it "
+            "out, or give more."
+        )
+    return reading.bits
 
 
-def _check_form(size: Size, channels: int) -> None:
-    if channels not in _MODES:
-        raise ValueError(f"`channels` must be 1 (grey) or 3 (colour). Received: {channels!r}.")
-    if isinstance(size, int):
-        check_count("size", size)
-    elif size is not None:
-        if len(size) != 2:
-            raise ValueError(f"`size` must be a number or (height, width). Received: {size!r}.")
-        check_count("size[0]", size[0])
-        check_count("size[1]", size[1])
+def _notes(decoded: Sequence[Decoded], reading: Reading) -> list[str]:
+    facts = Counter(fact for each in decoded for fact in each.facts)
+    sizes = [each.size for each in decoded]
+    grey = sum(each.is_grey for each in decoded)
+    notes = []
+    if facts["turned"]:
+        done = "applied to" if reading.turns else "not applied to"
+        notes.append(f"EXIF orientation {done} {_files(facts['turned'])}")
+    if facts["transparent"]:
+        done = "ignored" if reading.ground == "ignore" else f"laid on {reading.ground}"
+        notes.append(f"transparent parts of {_files(facts['transparent'])} {done}")
+    if facts["animated"]:
+        notes.append(f"only the first picture read of {_files(facts['animated'])} with several")
+    if facts["printed"]:
+        notes.append(f"{_files(facts['printed'])} in the colors of print (CMYK) turned into RGB")
+    deep = [each.peak for each in decoded if each.peak]
+    if deep:
+        bits = _bits(decoded, reading)
+        notes.append(
+            f"{_files(len(deep))} of 16 bits a channel with values up to {max(deep)} taken as "
+            f"{bits} bits: {2**bits - 1} is white" + ("" if reading.bits else " (option `bits`)")
+        )
+    if reading.channels == 1 and grey < len(decoded):
+        notes.append(f"{_files(len(decoded) - grey)} in color turned grey")
+    elif reading.channels != 1 and 0 < grey < len(decoded):
+        notes.append(f"{_files(grey)} in grey read as color")
+    if reading.shape and any(size != reading.shape for size in sizes):
+        notes.append(_resizing(sizes, reading))
+    return notes
 
 
-def _check_same_size(images: Sequence[np.ndarray], paths: Sequence[Path]) -> None:
-    first = images[0].shape
-    for image, path in zip(images, paths, strict=True):
-        if image.shape != first:
+def _resizing(sizes: Sequence[tuple[int, int]], reading: Reading) -> str:
+    smallest, largest = min(sizes, key=np.prod), max(sizes, key=np.prod)
+    assert reading.shape is not None
+    span = _by(smallest) if smallest == largest else f"{_by(smallest)} to {_by(largest)}"
+    changed = sum(size != reading.shape for size in sizes)
+    how = "as Keras' loader of folders resizes" if reading.as_keras else reading.interpolation
+    cut = ", the middle cut out" if reading.crop else ""
+    return f"{_files(changed)} resized from {span} to {_by(reading.shape)} pixels ({how}{cut})"
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'s' if number != 1 else ''}"
+
+
+def _check_same_size(decoded: Sequence[Decoded], paths: Sequence[Path]) -> None:
+    first = decoded[0].pixels.shape[:2]
+    for each, path in zip(decoded, paths, strict=True):
+        size = each.pixels.shape[:2]
+        if size != first:
             raise ValueError(
-                f"Images differ in size: {paths[0].name} has {first[0]}x{first[1]} pixels and "
-                f"{path.name} has {image.shape[0]}x{image.shape[1]} (height x width). Give the "
+                f"Images differ in size: {paths[0].name} has {_by(first)} pixels and "
+                f"{path.name} has {_by(size)} (height x width). Give the "
                 "size to bring them to, as in size=64."
             )
 
 
-def _warn_of_skipped(problems: Sequence[str]) -> None:
-    shown = " ".join(problems[:_NAMED_IN_A_WARNING])
-    more = len(problems) - _NAMED_IN_A_WARNING
-    message = f"{len(problems)} image files were skipped. {shown}"
-    message += f" And {more} more." if more > 0 else ""
+def _some(texts: Sequence[str]) -> str:
+    shown = " ".join(texts[:_NAMED_IN_A_WARNING])
+    more = len(texts) - _NAMED_IN_A_WARNING
+    return f"{shown} And {more} more." if more > 0 else shown
+
+
+def _warn_of_unreadable(problems: Sequence[str]) -> None:
+    message = f"{len(problems)} image files were skipped. {_some(problems)}"
     warnings.warn(SkippedFilesWarning(message, problems), stacklevel=4)

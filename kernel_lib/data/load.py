@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from kernel_lib._checks import check_choice
@@ -14,6 +14,7 @@ from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.keras_sets import cifar10, cifar100, fashion_mnist, mnist
 from kernel_lib.data.npz_file import load_npz
 from kernel_lib.data.photos import load_photos
+from kernel_lib.data.reading import READING_OPTIONS
 from kernel_lib.data.shapes import shapes
 from kernel_lib.data.table import from_table
 from kernel_lib.data.tfds_sets import load_tfds, stl10, svhn
@@ -52,7 +53,8 @@ def load(name: str, *, seed: int = 0, num_images: int | None = None, **options: 
         seed: seed of everything drawn: splits, subsets, generated images.
         num_images: if given, at most so many images, balanced over the classes.
         **options: options of that image set, such as `size`; an unknown one is answered with a
-            list of those it takes.
+            list of those it takes. All take `class_names`, the classes in the order of a network's
+            outputs: labels are brought into it by name.
 
     Raises:
         ValueError: If the name is unknown, or the data are not what they should be.
@@ -64,12 +66,15 @@ def load(name: str, *, seed: int = 0, num_images: int | None = None, **options: 
         ImageSet 'digits': 100 images of 28x28x1, 10 classes, train 60 / calibration 20 / test 20
     """
     loader, place = _find(name)
-    known = list(inspect.signature(loader).parameters)[len(place) :]
-    _check_options(name, known, options)
+    known = _options_of(loader)[len(place) :]
+    _check_options(name, {*known, "class_names"}, options)
+    class_names = None if "class_names" in known else options.pop("class_names", None)
     if "num_images" in known:
-        return loader(*place, num_images=num_images, seed=seed, **options)
-    images = loader(*place, seed=seed, **options)
-    return images if num_images is None else images.sample(num_images, seed)
+        images = loader(*place, num_images=num_images, seed=seed, **options)
+    else:
+        images = loader(*place, seed=seed, **options)
+        images = images if num_images is None else images.sample(num_images, seed)
+    return images if class_names is None else images.with_classes(class_names)  # type: ignore[arg-type]
 
 
 def names() -> dict[str, str]:
@@ -87,7 +92,15 @@ def _find(name: str) -> tuple[Callable[..., ImageSet], tuple[str, ...]]:
     return _NAMED[name].loader, ()
 
 
-def _check_options(name: str, known: Sequence[str], options: Mapping[str, object]) -> None:
+def _options_of(loader: Callable[..., ImageSet]) -> list[str]:
+    """Names of the arguments of a loader; those of reading files are written out."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(loader).parameters.items():
+        names += READING_OPTIONS if parameter.kind is parameter.VAR_KEYWORD else [name]
+    return names
+
+
+def _check_options(name: str, known: Collection[str], options: Mapping[str, object]) -> None:
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise TypeError(

@@ -23,6 +23,7 @@ import numpy as np
 from kernel_lib._checks import check_choice
 from kernel_lib.data._shape_labels import TASKS
 from kernel_lib.data.arrays import flat_labels, from_arrays
+from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.splits import SPLIT_WORDS, completed_splits
 
@@ -36,7 +37,7 @@ def load_npz(
     test: str | Path | None = None,
     tasks: Sequence[str] | None = None,
     primary: str | None = None,
-    class_names: Sequence[str] = (),
+    class_names: ClassNames = (),
     task_class_names: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
 ) -> ImageSet:
@@ -47,7 +48,8 @@ def load_npz(
         test: a second file of the same layout, whose images are the test split.
         tasks: names of the label columns, where there are several.
         primary: the task whose classes become `labels`; the first when left out.
-        class_names: names of the classes of `labels`.
+        class_names: names of the classes of `labels`, in any form of `class_name_list`. Where the
+            file names its classes itself, labels are brought into this order by name.
         task_class_names: names of the classes of each task, which also say how many there are; a
             label that is NaN or -1 is missing.
         seed: seed of the splits that are drawn.
@@ -57,6 +59,7 @@ def load_npz(
             it holds does not fit together.
         FileNotFoundError: If there is no such file.
     """
+    class_names = class_name_list(class_names) if class_names else ()
     arrays = _read(Path(path))
     parts = _parts(arrays, path)
     if test is not None:
@@ -70,18 +73,19 @@ def load_npz(
     if columns:
         primary = check_choice("primary", primary or next(iter(columns)), columns)
         labels, class_names = columns[primary], class_names or schema.get(primary, ())
-    elif len(class_names) == 0 and "class_names" in arrays:
-        class_names = arrays["class_names"].astype(str).tolist()
-    return from_arrays(
+    own = arrays["class_names"].astype(str).tolist() if "class_names" in arrays else []
+    own = [] if columns else own
+    made = from_arrays(
         images,
         labels,
-        class_names=class_names,
+        class_names=own or class_names,
         name=Path(path).stem,
         tasks=columns,
         task_class_names=schema,
         masks=arrays.get("masks") if test is None else None,
         splits=completed_splits(labels, published, seed=seed),
     )
+    return made.with_classes(class_names) if own and len(class_names) else made
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kernel_lib._checks import check_choice
 from kernel_lib.data._shape_labels import TASKS
-from kernel_lib.data.image_files import Size, from_files
+from kernel_lib.data.classes import ClassNames, class_name_list, match_names, quoted
+from kernel_lib.data.image_files import from_files
 from kernel_lib.data.image_set import ImageSet
+from kernel_lib.data.reading import Reading
 from kernel_lib.data.splits import SPLIT_NAMES, SPLIT_WORDS, completed_splits
 
 if TYPE_CHECKING:
@@ -28,15 +31,12 @@ def from_table(
     path_column: str = "path",
     label_columns: Sequence[str] | None = None,
     primary: str | None = None,
-    class_names: Mapping[str, Sequence[str]] | None = None,
+    class_names: Mapping[str, Sequence[str]] | ClassNames | None = None,
     split_column: str | None = None,
     test: pd.DataFrame | str | Path | None = None,
-    size: Size = None,
-    crop: bool = False,
-    channels: int = 3,
-    on_error: str = "raise",
     num_images: int | None = None,
     seed: int = 0,
+    **reading: Any,
 ) -> ImageSet:
     """Read images named by a table that holds one or several labels of each.
 
@@ -51,19 +51,17 @@ def from_table(
         path_column: the column of image paths.
         label_columns: the columns of labels; all but those of paths and splits when left out.
         primary: the column whose classes become `labels`; the first when left out.
-        class_names: classes of some or all columns, in order. They fix the number of classes, also
+        class_names: classes of some or all columns, in order, as {column: names}; or the classes of
+            `primary` alone, in any form of `class_name_list`. They fix the number of classes, also
             of those without an image. Whole numbers in the table are then class ids. A column
             without them has the classes that occur in it, sorted.
         split_column: column that holds train, test or calibration (or validation), or nothing for
             images in no split; the column "split" when left out and there is one.
         test: a second table of the same form, whose images are the test split.
-        size: height and width to resize to, a number or (height, width); may be left out if all
-            images have the same size.
-        crop: cut the middle out before resizing, instead of squeezing.
-        channels: 3 for colour, 1 for grey.
-        on_error: "raise" at a file that cannot be read, or "skip" it with a warning that names it.
         num_images: if given, read at most so many, balanced over the classes.
         seed: seed of the splits that are drawn and of the images kept.
+        **reading: how files are read: `size`, `crop`, `channels`, `on_error`, `exif`, `alpha`,
+            `interpolation`, `bits`; see `kernel_lib.data.Reading`.
 
     Raises:
         ValueError: If a column is missing, a label has no class, a split no meaning, a path leaves
@@ -80,10 +78,8 @@ def from_table(
         split_column = "split"
     label_columns = _label_columns(frame, label_columns, {path_column, split_column})
     primary = check_choice("primary", primary or label_columns[0], label_columns)
-    for column in class_names or {}:
-        check_choice("class_names", column, label_columns)
     published_schema = TASKS if set(label_columns) == set(TASKS) else {}
-    declared = {**published_schema, **(class_names or {})}
+    declared = {**published_schema, **_declared(class_names, primary, label_columns)}
     encoded = {each: _encoded(frame[each], declared.get(each)) for each in label_columns}
 
     rows = _labelled_rows(primary, encoded[primary][0])
@@ -99,8 +95,26 @@ def from_table(
         name=Path(table).stem if isinstance(table, (str, Path)) else "table",
         num_images=num_images,
         seed=seed,
-        reading={"size": size, "crop": crop, "channels": channels, "on_error": on_error},
+        reading=Reading(**reading),
     )
+
+
+def _declared(
+    class_names: Mapping[str, Sequence[str]] | ClassNames | None,
+    primary: str,
+    label_columns: Sequence[str],
+) -> dict[str, Sequence[str]]:
+    """Return the names of classes by column."""
+    if class_names is None:
+        return {}
+    if not isinstance(class_names, Mapping) or all(
+        isinstance(value, (str, Integral)) for value in class_names.values()
+    ):
+        return {primary: class_name_list(class_names)}
+    return {
+        check_choice("class_names", column, label_columns): class_name_list(names)
+        for column, names in class_names.items()
+    }
 
 
 def _opened(
@@ -204,12 +218,26 @@ def _class_ids(
     if names is None:
         return np.arange(len(words)), tuple(words)
     names = tuple(str(name) for name in names)
-    if set(words) <= set(names):
-        return np.array([names.index(word) for word in words], np.int64), names
+    match = match_names(words, names)
+    if not match.unknown:
+        return match.places, names
     if found.dtype.kind == "i" and found.min() >= 0 and found.max() < len(names):
         return found, names
-    unknown = ", ".join(word for word in words if word not in names)
-    raise ValueError(f"The column {column!r} holds {unknown}, but its classes are {names}.")
+    raise ValueError(_unknown_classes(column, found, names, match.unknown))
+
+
+def _unknown_classes(
+    column: str, found: np.ndarray, names: tuple[str, ...], unknown: Sequence[str]
+) -> str:
+    if found.dtype.kind == "i":
+        unknown = [str(value) for value in found if not 0 <= value < len(names)]
+    message = f"The column {column!r} holds {quoted(unknown)}, but its classes are {names}."
+    if found.dtype.kind == "i" and found.min() == 1 and found.max() == len(names):
+        return f"{message} Class ids start at 0: frame[{column!r}] -= 1."
+    return (
+        f"{message} Name them too in `class_names`, or leave their rows out: "
+        f"frame = frame[~frame[{column!r}].astype(str).isin({list(unknown)})]."
+    )
 
 
 def _labelled_rows(primary: str, labels: np.ndarray) -> np.ndarray:

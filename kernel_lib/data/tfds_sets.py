@@ -11,8 +11,8 @@ from PIL import Image
 
 from kernel_lib.data._download import downloading
 from kernel_lib.data.arrays import from_arrays, from_published_splits
-from kernel_lib.data.image_files import Size, fit
 from kernel_lib.data.image_set import ImageSet
+from kernel_lib.data.reading import Size, fit
 
 
 def svhn(*, num_images: int | None = None, seed: int = 0, data_dir: str | None = None) -> ImageSet:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cures import follow
 from kernel_lib.data import ImageSet, class_name_list, from_arrays
 from kernel_lib.data.classes import match_names, only_counted, quoted
-from cures import follow
 
 # An image says its own class: its pixels are a tenth of the letter's place in the alphabet.
 LETTERS = "abcd"

@@ -170,7 +170,8 @@ def test_links_out_of_the_folder_are_not_followed(photos: Path, tmp_path: Path) 
     (photos / "dog" / "link.png").symlink_to(secret)
     (photos / "dog" / "inner.png").symlink_to(photos / "dog" / "0.png")
     (photos / "linked").symlink_to(secret.parent, target_is_directory=True)
-    images = load(f"folder:{photos}")
+    with pytest.warns(SkippedFilesWarning, match=r"2 links .* not followed: .*dog/link.png"):
+        images = load(f"folder:{photos}")
     assert images.class_names == ("cat", "dog")
     assert np.bincount(images.labels).tolist() == [10, 11]
 
@@ -191,7 +192,7 @@ def test_wrong_options_are_refused(photos: Path, options: dict[str, object], mes
 
 
 def test_folders_without_two_classes_are_refused(photos: Path) -> None:
-    with pytest.raises(ValueError, match=r"at least two .*photos.cat with deeper"):
+    with pytest.raises(ValueError, match=r"at least two.*photos.cat with 'deeper'"):
         load(f"folder:{photos / 'cat'}")
     with pytest.raises(ValueError, match="with none"):
         load(f"folder:{photos / 'dog'}")

@@ -58,6 +58,9 @@ def test_options_reach_the_loader() -> None:
     images = load("shapes", num_images=40, size=24, primary="size", seed=2)
     assert len(images) == 40
     assert images.class_names == ("small", "medium", "large")
+    turned = load("shapes", num_images=40, size=24, primary="size", seed=2,
+                  class_names="large, small, medium")  # fmt: skip
+    assert turned.labels.tolist() == [(1, 2, 0)[label] for label in images.labels]
 
 
 def test_embedded_sets_need_neither_network_nor_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +84,9 @@ def test_unknown_names_are_answered_with_the_known_ones(name: str) -> None:
 
 
 def test_unknown_options_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(TypeError, match=r"takes the options num_images, seed, size\. .*colour"):
+    with pytest.raises(
+        TypeError, match=r"takes the options class_names, num_images, seed, size\. .*colour"
+    ):
         load("digits", colour=True)
 
 

@@ -39,7 +39,15 @@ def test_names_and_masks_in_the_file_are_used(tmp_path: Path) -> None:
     images = load(name)
     assert images.class_names == ("r", "g", "b")
     np.testing.assert_array_equal(images.masks, PIXELS > 99)
-    assert load(name, class_names="xyz").class_names == ("x", "y", "z")
+    moved = load(name, class_names=["g", "b", "r"])
+    assert moved.class_names == ("g", "b", "r")
+    assert [moved.class_names[k] for k in moved.labels] == [
+        images.class_names[k] for k in images.labels
+    ]
+    with pytest.raises(ValueError, match="None of the names is the same"):
+        load(name, class_names=["x", "y", "z"])
+    unnamed = saved(tmp_path / "b.npz", x=PIXELS, y=LABELS)
+    assert load(unnamed, class_names="x,y,z").class_names == ("x", "y", "z")
 
 
 def test_published_splits(tmp_path: Path) -> None:

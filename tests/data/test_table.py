@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from cures import follow
 from kernel_lib.data import from_table, load
 from kernel_lib.data.shapes import TASKS
 
@@ -72,7 +74,7 @@ def test_rows_without_the_primary_label_are_left_out(frame: pd.DataFrame, tmp_pa
     with pytest.warns(UserWarning, match="3 of 12 rows have no label 'age'"):
         images = from_table(frame, tmp_path, label_columns=["animal", "age"], primary="age")
     with pytest.raises(ValueError, match="No row of the table has a label 'age'"):
-        from_table(frame.assign(age=None), tmp_path, primary="age", class_names={"age": "ab"})
+        from_table(frame.assign(age=None), tmp_path, primary="age", class_names={"age": ["a", "b"]})
     assert rows_of(images) == [0, 1, 2, 4, 5, 6, 8, 9, 10]
     assert images.class_names == ("9", "10")
     assert len(images.tasks["animal"]) == 9
@@ -96,9 +98,28 @@ def test_whole_numbers_are_ids_of_declared_classes(frame: pd.DataFrame, tmp_path
     assert images.class_names == ("a", "b", "c")
     frame["code"] = [0, 3] * 6
     with pytest.raises(
-        ValueError, match=r"'code' holds 0, 3, but its classes are \('a', 'b', 'c'\)"
-    ):
+        ValueError, match=r"'code' holds '3', but its classes are \('a', 'b', 'c'\)"
+    ) as caught:
         from_table(frame, tmp_path, label_columns=["code"], class_names=names)
+    kept = follow(caught.value, "frame", frame=frame)
+    images = from_table(kept, tmp_path, label_columns=["code"], class_names=names)
+    assert images.labels.tolist() == [0] * 6
+    frame["code"] = [1, 2, 3] * 4
+    with pytest.raises(ValueError, match=r"start at 0: frame\['code'\] -= 1"):
+        from_table(frame, tmp_path, label_columns=["code"], class_names=names)
+    frame["code"] -= 1
+    images = from_table(frame, tmp_path, label_columns=["code"], class_names=names)
+    assert images.labels.tolist() == [0, 1, 2] * 4
+
+
+@pytest.mark.parametrize("form", [["cow", "Dog", "cat", "NA"], "cow,Dog,cat,NA", {"cow": 0, "Dog": 1, "cat": 2, "NA": 3}])  # fmt: skip
+def test_names_alone_are_those_of_the_primary_column(
+    frame: pd.DataFrame, tmp_path: Path, form: Any
+) -> None:
+    images = from_table(frame, tmp_path, label_columns=["age", "animal"], primary="animal",
+                        class_names=form)  # fmt: skip
+    assert images.class_names == ("cow", "Dog", "cat", "NA")
+    assert images.labels.tolist() == [1, 2, 3] * 4
 
 
 def test_a_cap_is_balanced(frame: pd.DataFrame, tmp_path: Path) -> None:
@@ -167,7 +188,11 @@ def test_published_tables_of_the_shapes(tmp_path: Path) -> None:
         ({"age": 0.5}, {}, "'age' holds fractions"),
         ({"animal": "dog"}, {}, "at least two classes"),
         ({"path": None}, {}, "must have an image path"),
-        ({}, {"class_names": {"animal": ("dog", "cat")}}, "'animal' holds NA, but its classes are"),
+        (
+            {},
+            {"class_names": {"animal": ("dog", "cat")}},
+            "'animal' holds 'NA', but its classes are",
+        ),
         ({}, {"class_names": {"animl": ("dog", "cat")}}, "Did you mean 'animal'"),
     ],
 )

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from cures import follow
 
+from cures import follow
 from kernel_lib.data import ImageSet
 from kernel_lib.models import Classifier
 
