@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,6 +19,19 @@ from kernel_lib.tasks import atomic_path
 
 PICTURE_WIDTH = 900  # pixels; sharp on dense screens at the width of a card
 MOST_SCORES = 6
+LARGEST_RESULT = 32 * 2**20  # bytes of a result.json; arrays and tables lie beside it
+LARGEST_PICTURE = 50_000_000  # pixels
+# What a file of another form than expected may raise.
+BROKEN = (
+    AttributeError,
+    KeyError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 WORDS = {
     "means": "What it means.",
     "does_not_mean": "What it does not mean.",
@@ -63,10 +77,16 @@ def gallery(folder: str | Path, output: str | Path | None = None) -> Path:
     output = folder / "index.html" if output is None else Path(output)
     cards, broken = [], []
     for file in sorted(folder.rglob("result.json")):
+        if any(part.startswith(".") for part in file.relative_to(folder).parts):
+            continue  # a checkpoint, or a result that is just being written
         try:
-            cards.append(_card(file.parent, output.parent))
-        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            card, problem = _card(file.parent, output.parent)
+        except BROKEN as error:
             broken.append(_reason(file, folder, error))
+            continue
+        cards.append(card)
+        if problem:
+            broken.append(f"{file.parent.relative_to(folder).as_posix()}: {problem}")
     with atomic_path(output) as temporary:
         temporary.write_text(_page(folder, cards, broken), encoding="utf-8")
     return output
@@ -90,14 +110,23 @@ def _page(folder: Path, cards: list[Card], broken: list[str]) -> str:
     )
 
 
-def _card(folder: Path, page_folder: Path) -> Card:
+def _card(folder: Path, page_folder: Path) -> tuple[Card, str]:
+    """Return the card of a result, and what is wrong with its picture."""
+    size = os.path.getsize(folder / "result.json")
+    if size > LARGEST_RESULT:
+        raise ValueError(f"has {size:,} bytes; at most {LARGEST_RESULT:,} are read")
     content = read_result(folder)
     verdict = content["verdict"]
     if verdict["status"] not in MARKS:
         raise ValueError(f"unknown verdict {verdict['status']!r}")
-    picture = _first_picture(folder, content)
+    picture, uri, problem = _first_picture(folder, content), "", ""
+    if picture:
+        try:
+            uri = _data_uri(picture)
+        except Exception as error:  # Pillow raises anything; the numbers count without a picture
+            problem = f"the picture figures/{picture.name} cannot be read: {_told(error)}"
     links = {name: _link(path, page_folder) for name, path in _files(folder, content).items()}
-    return Card(
+    card = Card(
         audit=str(content["audit"]).replace("_", " "),
         question=str(content.get("question", "")),
         status=verdict["status"],
@@ -106,11 +135,12 @@ def _card(folder: Path, page_folder: Path) -> Card:
         scores=_scores(content["scores"]),
         about=_about(content["provenance"]),
         created=str(content["provenance"].get("created", ""))[:10],
-        picture=_data_uri(picture) if picture else "",
-        picture_name=picture.stem.replace("_", " ") if picture else "",
+        picture=uri,
+        picture_name=picture.stem.replace("_", " ") if picture and uri else "",
         main_link=next(iter(links.values())),
         links=links,
     )
+    return card, problem
 
 
 def _scores(scores: dict[str, float | None]) -> dict[str, str]:
@@ -163,7 +193,12 @@ def _data_uri(path: Path) -> str:
     """Return the picture as a data URI, made smaller if it is larger than a card can show."""
     from PIL import Image
 
-    with Image.open(path) as opened:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # looked at below
+        opened = Image.open(path, formats=["PNG"])
+    with opened:
+        if opened.width * opened.height > LARGEST_PICTURE:
+            raise ValueError(f"it has {opened.width} x {opened.height} pixels")
         image = opened.convert("RGBA" if "A" in opened.getbands() else "RGB")
     if image.width > PICTURE_WIDTH:
         height = round(image.height * PICTURE_WIDTH / image.width)
@@ -178,6 +213,12 @@ def _link(path: Path, page_folder: Path) -> str:
 
 
 def _reason(file: Path, folder: Path, error: Exception) -> str:
-    text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-    text = " ".join(text.split()).removeprefix(f"{file} ")
+    text = _told(error).removeprefix(f"{file} ")
     return f"{file.relative_to(folder).as_posix()}: {text}"
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -60,6 +60,11 @@ def _type_of_subscript(outer: str, inner: ast.expr) -> ValueType:
     if outer == "Literal":
         values = [ast.literal_eval(part) for part in parts]
         choices = tuple(value for value in values if value is not None)
+        if not all(isinstance(each, (str, int)) for each in choices):
+            raise ValueError(
+                "Literal takes text, whole numbers, booleans and None here. "
+                f"Received: {ast.unparse(inner)}."
+            )
         return replace(type_of_value(values), many=False, choices=choices)
     if outer in LISTS:
         return replace(type_of_annotation(inner), many=True)

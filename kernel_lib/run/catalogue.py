@@ -9,8 +9,11 @@ Notebooks are read as JSON here, without the notebook libraries, so that listing
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import stat
+import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +23,20 @@ from typing import Any
 
 from kernel_lib.run import schema
 from kernel_lib.run.parameter import Parameter, did_you_mean
+
+LARGEST_NOTEBOOK = 64 * 2**20  # bytes
+LARGEST_PRESET = 100_000  # bytes
+# What a file of another form than expected may raise besides ValueError.
+BROKEN = (
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    tokenize.TokenError,
+)
 
 
 @dataclass(frozen=True)
@@ -100,14 +117,15 @@ def read_template(path: Path) -> Template:
     notebook = read_notebook(path)
     try:
         told = notebook["metadata"].get("kernel_lib", {})
+        words = {key: _words(told, key) for key in ("title", "description")}
         title, description = title_and_description(notebook)
         parameters = schema.read(notebook)
-    except (AttributeError, KeyError, SyntaxError, TypeError) as error:
-        raise ValueError(f"{path} is a broken notebook: {_one_line(error)}.") from None
+    except BROKEN as error:
+        raise ValueError(f"{path} is a broken notebook: {_reason(error)}.") from None
     return Template(
         name=path.stem,
-        title=told.get("title") or title or path.stem,
-        description=told.get("description") or description,
+        title=words["title"] or title or path.stem,
+        description=words["description"] or description,
         path=path,
         parameters=parameters,
         presets=tuple(sorted(file.stem for file in preset_folder(path).glob("*.yaml"))),
@@ -137,9 +155,11 @@ def read_values(path: Path, parameters: tuple[Parameter, ...]) -> dict[str, Any]
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} cannot be read: {_one_line(error)}.") from None
+        values = yaml.load(_text(path, LARGEST_PRESET), Loader=_loader())  # a SafeLoader
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, ValueError, *BROKEN) as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}.") from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -178,11 +198,11 @@ def read_notebook(path: Path) -> dict[str, Any]:
         ValueError: If the file is missing or is not a notebook of format 4.
     """
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook = json.loads(_text(path, LARGEST_NOTEBOOK))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is not a notebook: {_one_line(error)}.") from None
+    except (ValueError, *BROKEN) as error:
+        raise ValueError(f"{path} is not a notebook: {_reason(error)}.") from None
     if not isinstance(notebook, dict) or notebook.get("nbformat") != 4:
         raise ValueError(f"{path} is not a notebook of format 4.")
     return notebook
@@ -198,5 +218,56 @@ def title_and_description(notebook: dict[str, Any]) -> tuple[str, str]:
     return heading.group(1).strip() if heading else "", " ".join(paragraph.split())
 
 
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+def _words(told: dict[str, Any], key: str) -> str:
+    words = told.get(key) or ""
+    if not isinstance(words, str):
+        raise TypeError(f"metadata.kernel_lib.{key} must be text, not {type(words).__name__}")
+    return words
+
+
+def _text(path: Path, most: int) -> str:
+    """Return the text of a file, which must be a file of a reasonable size.
+
+    Reading a pipe would wait for ever, and a large file would stop the server meanwhile.
+
+    Raises:
+        OSError, ValueError: If there is none.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a file")
+    if status.st_size > most:
+        raise ValueError(f"it has {status.st_size:,} bytes; at most {most:,} are read")
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
+def _loader() -> Any:
+    """Return YAML's safe loader, but for aliases: a few lines of them stand for billions of values.
+
+    A list may even be part of itself, and merged mappings grow while they are read.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                event = self.peek_event()
+                line = event.start_mark.line + 1
+                raise ValueError(
+                    f"line {line} has the alias *{event.anchor}; write the value out instead"
+                )
+            return super().compose_node(parent, index)
+
+    return Loader
+
+
+def _reason(error: BaseException) -> str:
+    """Return what is wrong in one line without a full stop."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, MemoryError):
+        return "it is too large or nested too deep"
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -18,6 +18,9 @@ from jupyter_core.utils import run_sync
 
 START_SECONDS = 120  # a busy machine may take long to start Python
 LAST_LINES = 5
+STOPPING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    STOPPING.append(signal.SIGHUP)
 
 
 @contextlib.contextmanager
@@ -33,11 +36,15 @@ def kernel_manager() -> Iterator[_ThisPython]:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM stop the block as Ctrl-C does. Only the main thread hears signals."""
+    """Let SIGTERM and SIGHUP stop the block as Ctrl-C does. Only the main thread hears signals.
+
+    SIGHUP comes when a terminal or a connection is closed. A signal that is ignored stays so:
+    `nohup` lets a run go on.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in STOPPING}
     for number, handler in previous.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, _stop)

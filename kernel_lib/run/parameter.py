@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -24,6 +25,9 @@ ONE_VALUE = {
     "boolean": "true or false (bool)",
     "any": "text, a number, true, false, or a list of these",
 }
+MOST_VALUES = 10_000  # in one list, with all that is in it
+MOST_LEVELS = 8  # of lists in lists
+LARGEST_INTEGER = 2**63  # what NumPy and most readers of JSON can hold
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,10 @@ class Parameter:
             TypeError: If it has the wrong type.
             ValueError: If it is not finite, out of range, or not among the choices.
         """
-        value = _plain(value)
+        try:
+            value = _plain(value)
+        except ValueError as error:
+            raise ValueError(f"`{self.name}` {error}.") from None
         if value is None and self.optional:
             return None
         if self.many and isinstance(value, list):
@@ -134,7 +141,7 @@ class Parameter:
         if self.kind == "any":
             return self._check_any(item)
         if self.kind == "number" and type(item) is int:
-            item = float(item)
+            item = _as_float(item)
         if type(item) is not PYTHON_TYPES[self.kind]:
             raise self._wrong_type(received)
         self._check_limits(item)
@@ -149,9 +156,13 @@ class Parameter:
         return item
 
     def _check_limits(self, item: Any) -> None:
-        problem = ""
-        if isinstance(item, float) and not math.isfinite(item):
+        problem = self._problem_of_text(item) if isinstance(item, str) else ""
+        if problem:
+            pass
+        elif isinstance(item, float) and not math.isfinite(item):
             problem = "must be finite"
+        elif type(item) is int and abs(item) >= LARGEST_INTEGER:
+            problem = "must lie between -2**63 and 2**63"
         elif self.choices and item not in self.choices:
             problem = f"must be one of {', '.join(map(repr, self.choices))}"
         elif self.minimum is not None and item < self.minimum:
@@ -160,7 +171,29 @@ class Parameter:
             problem = f"must be at most {self.maximum:g}"
         if problem:
             hint = did_you_mean(item, self.choices)
-            raise ValueError(f"`{self.name}` {problem}. Received: {self.name}={item!r}.{hint}")
+            raise ValueError(f"`{self.name}` {problem}. Received: {self.name}={shown(item)}.{hint}")
+
+    def _problem_of_text(self, text: str) -> str:
+        if not text.strip() and not self._takes_empty_text:
+            cures = ["leave it out for its default"] if self.source else []
+            cures += ["give None"] if self.optional else []
+            cures += (
+                ['give "." for the folder of the notebook'] if self.name == "output_dir" else []
+            )
+            return f"must not be empty{': ' if cures else ''}{', or '.join(cures)}"
+        if "\0" in text:
+            return "must not hold the character NUL"
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return "must be text that can be written as UTF-8"
+        return ""
+
+    @property
+    def _takes_empty_text(self) -> bool:
+        """Whether empty text means something: where the cell itself has it, or nothing is known."""
+        default = self.default if isinstance(self.default, list) else [self.default]
+        return self.kind == "any" or "" in default or "" in self.choices
 
     def _wrong_type(self, received: Any) -> TypeError:
         expected = f"a list, each {ONE_VALUE[self.kind]}" if self.many else ONE_VALUE[self.kind]
@@ -169,25 +202,68 @@ class Parameter:
         if self.kind == "number" and isinstance(received, str) and "e" in received.lower():
             hint = " YAML takes 1e-3 for text: write 1.0e-3."
         return TypeError(
-            f"`{self.name}` must be {expected}. Received: {self.name}={received!r}.{hint}"
+            f"`{self.name}` must be {expected}. Received: {self.name}={shown(received)}.{hint}"
         )
 
 
 def did_you_mean(value: object, known: Iterable[object]) -> str:
     """Return the sentence ` Did you mean ...?` for the nearest of `known`, or nothing."""
-    near = difflib.get_close_matches(str(value), [str(name) for name in known], n=1)
+    near = difflib.get_close_matches(str(value)[:100], [str(name) for name in known], n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def shown(value: object) -> str:
+    """Return the `repr` of a value for a message: short, however large or deep the value is."""
+    return _SHORT.repr(value)
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdict = 20
+        self.maxstring = self.maxother = 200
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write integers of very many digits.
+        return repr(x) if abs(x) < 10**40 else f"an integer of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
+
+
 def _plain(value: Any) -> Any:
-    """Return paths, tuples and NumPy numbers and arrays as plain Python values."""
-    if isinstance(value, PurePath):
-        return str(value)
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+    """Return paths, tuples and NumPy numbers and arrays as plain Python values.
+
+    Raises:
+        ValueError: If lists hold too much. A YAML file of a few lines can hold a list that is part
+            of itself, or one that stands for billions of values.
+    """
+    left = MOST_VALUES
+
+    def plain(value: Any, level: int) -> Any:
+        nonlocal left
+        if isinstance(value, PurePath):
+            return str(value)
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        if not isinstance(value, (list, tuple)):
+            return value
+        left -= len(value)
+        if level == MOST_LEVELS:
+            raise ValueError(f"must not hold lists in lists over {MOST_LEVELS} levels")
+        if left < 0:
+            raise ValueError(f"must hold at most {MOST_VALUES} values")
+        return [plain(item, level + 1) for item in value]
+
+    return plain(value, 0)
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _split(text: str) -> list[Any]:
@@ -200,5 +276,5 @@ def _split(text: str) -> list[Any]:
 def _json_or_text(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

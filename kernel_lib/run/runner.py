@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import os
@@ -60,8 +61,9 @@ def run(
     """Execute a template and keep the executed notebook.
 
     The notebook runs in the folder of `output`, and writes its results there. Paths among the
-    parameters are those of the caller's folder. A cell that fails, a timeout, Ctrl-C and SIGTERM
-    end the run, not the caller: the result tells, and the notebook is kept as far as it came.
+    parameters are those of the caller's folder. A cell that fails, a timeout, a disk that is full,
+    Ctrl-C, SIGTERM and SIGHUP end the run, not the caller: the result tells, and the notebook is
+    kept as far as it came.
 
     Args:
         name: A template's name, or the path of a notebook with a `parameters` cell.
@@ -94,6 +96,14 @@ def run(
         values.setdefault("output_dir", ".")
     with reporter(template.name, progress) as report:
         return _Run(template, path, values, preset, report, log).execute(timeout)
+
+
+class _NotSaved(Exception):
+    """The notebook cannot be written, as when the disk is full."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class _Run:
@@ -134,12 +144,19 @@ class _Run:
             status = "failed" if failure else "completed"
         except KeyboardInterrupt:
             status = "cancelled"
+        except _NotSaved as error:
+            status, failure = "failed", error.failure
         except BaseException:
-            self._save("failed")
+            with contextlib.suppress(_NotSaved):
+                self._save("failed")
             raise
-        record.tidy(self.notebook)
-        self._save(status, failure)
-        record.sign(self.path)
+        try:
+            record.tidy(self.notebook)
+            self._save(status, failure)
+            record.sign(self.path)
+        except _NotSaved as error:
+            record.mark_failed_in_place(self.path)
+            status, failure = "failed", failure or error.failure
         output_dir = Path(os.path.normpath(self.path.parent / self.values.get("output_dir", ".")))
         return RunResult(self.template.name, self.path, output_dir, status, self._seconds, failure)
 
@@ -215,13 +232,22 @@ class _Run:
             self.report(self.step)
 
     def _on_cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
-        self._save("running")
+        failed = execute_reply["content"].get("status") == "error"
+        with contextlib.suppress(
+            *([_NotSaved] if failed else [])
+        ):  # the cell's failure comes first
+            self._save("running")
 
     def _save(self, status: str, failure: Failure | None = None) -> None:
         record.mark(self.notebook, status=status, seconds=self._seconds, error=failure)
         if status == "cancelled" or (failure and failure.name == "Timeout"):
             record.mark_unfinished(self.notebook, self.cell or 0)
-        record.write(self.notebook, self.path)
+        try:
+            record.write(self.notebook, self.path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            message = f"the notebook {self.path} cannot be written: {reason}."
+            raise _NotSaved(Failure(self._step_name, "", type(error).__name__, message)) from error
 
     def _failure(self, name: str, message: str) -> Failure:
         source = "" if self.cell is None else self.notebook.cells[self.cell].source

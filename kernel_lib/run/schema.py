@@ -17,16 +17,18 @@ from __future__ import annotations
 
 import ast
 import io
+import math
 import re
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from kernel_lib.run.annotations import ValueType, last_name, type_of_annotation, type_of_value
-from kernel_lib.run.parameter import Parameter, did_you_mean
+from kernel_lib.run.parameter import LARGEST_INTEGER, MOST_LEVELS, Parameter, did_you_mean, shown
 
 EXTRAS = ("title", "help", "choices", "minimum", "maximum")
+LONGEST_CELL = 100_000  # characters; Python's parser may fail badly on more
 
 
 def read(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
@@ -39,6 +41,11 @@ def read(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
         ValueError: If no cell is tagged `parameters`, or that cell is not Python.
     """
     source = without_magics(parameters_cell(notebook))
+    if len(source) > LONGEST_CELL:
+        raise ValueError(
+            f"The cell tagged 'parameters' holds {len(source):,} characters; at most "
+            f"{LONGEST_CELL:,} are read."
+        )
     extras = notebook.get("metadata", {}).get("kernel_lib", {}).get("parameters", {})
     try:
         tree = ast.parse(source)
@@ -50,7 +57,7 @@ def read(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
     for statement, name, value in assignments(tree):
         parameter = _parameter(source, statement, name, value)
         comment = comments.get(statement.end_lineno) or comments.get(statement.lineno, "")
-        found[name] = replace(parameter, **{"help": comment, **_extras(extras.get(name, {}))})
+        found[name] = replace(parameter, **{"help": comment, **_extras(name, extras.get(name, {}))})
     return tuple(found.values())
 
 
@@ -80,7 +87,7 @@ def find(parameters: Iterable[Parameter], name: str) -> Parameter:
     if name not in known:
         names = ", ".join(sorted(known)) or "none"
         hint = did_you_mean(name, known)
-        raise ValueError(f"There is no parameter {name!r}.{hint} Parameters: {names}.")
+        raise ValueError(f"There is no parameter {shown(name)}.{hint} Parameters: {names}.")
     return known[name]
 
 
@@ -145,19 +152,66 @@ def _parameter(source: str, statement: ast.stmt, name: str, value: ast.expr | No
     )
 
 
-def _extras(extras: Mapping[str, Any]) -> dict[str, Any]:
+def _extras(name: str, extras: Any) -> dict[str, Any]:
+    if not isinstance(extras, Mapping):
+        raise ValueError(f"metadata.kernel_lib.parameters.{name} must be a mapping.")
     known = {key: extras[key] for key in EXTRAS if key in extras}
+    for key, value in known.items():
+        form, fits = _FORMS[key]
+        if not fits(value):
+            raise ValueError(
+                f"metadata.kernel_lib.parameters.{name}.{key} must be {form}. "
+                f"Received: {shown(value)}."
+            )
     if "choices" in known:
         known["choices"] = tuple(known["choices"])
     return known
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST_INTEGER
+
+
+def _is_list_of_values(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_text(each) or _is_number(each) for each in value)
+
+
+_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "title": ("text", _is_text),
+    "help": ("text", _is_text),
+    "choices": ("a list of texts or numbers", _is_list_of_values),
+    "minimum": ("a number", _is_number),
+    "maximum": ("a number", _is_number),
+}
+
+
 def _literal(value: ast.expr | None) -> Any:
-    """Return the value of a literal, of `Path("...")` its text, and None of anything else."""
+    """Return the value of a literal, of `Path("...")` its text, and None of anything else.
+
+    A literal that JSON cannot hold, such as bytes, a set, a complex number or 1e999, is anything
+    else: neither the record of a run nor a form could show it.
+    """
     if isinstance(value, ast.Call) and last_name(value.func) == "Path" and len(value.args) == 1:
         value = value.args[0]
     try:
         literal = ast.literal_eval(value) if value else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, MemoryError, RecursionError):
         return None
-    return list(literal) if isinstance(literal, tuple) else literal
+    literal = list(literal) if isinstance(literal, tuple) else literal
+    return literal if _fits_json(literal) else None
+
+
+def _fits_json(value: Any, levels: int = MOST_LEVELS) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if type(value) is int:
+        return abs(value) < LARGEST_INTEGER
+    if isinstance(value, dict):
+        return all(map(_is_text, value)) and _fits_json(list(value.values()), levels)
+    if isinstance(value, list):
+        return levels > 0 and all(_fits_json(each, levels - 1) for each in value)
+    return value is None or isinstance(value, (bool, str))

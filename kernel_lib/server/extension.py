@@ -46,8 +46,9 @@ class KernelLib(LoggingConfigurable):
     def __init__(self, server: Any) -> None:
         super().__init__(parent=server)
         contents = server.contents_manager
-        self.places = Places(contents)
-        history = Path(self.history_dir).expanduser() if self.history_dir else history_folder()
+        history = expanded(self.history_dir) if self.history_dir else history_folder()
+        self.folders = [expanded(each) for each in self.template_folders]
+        self.places = Places(contents, [*self.folders, history])
         self.store = RunStore(history / self.places.key)
         self.queue = Queue(self.store, self.max_runs or max(1, num_cores() // 2), self.sign)
         self.contents = contents
@@ -57,7 +58,7 @@ class KernelLib(LoggingConfigurable):
         """The templates; those who read notebooks load with the first request."""
         from kernel_lib.server.library import Library
 
-        return Library([Path(each).expanduser() for each in self.template_folders])
+        return Library(self.folders)
 
     async def sign(self, notebook: str) -> None:
         """Trust an executed notebook with the server's own keys, so that its widgets show."""
@@ -74,8 +75,13 @@ def load(server: Any) -> None:
     service = KernelLib(server)
     server.web_app.settings["kernel_lib"] = service
     server.web_app.add_handlers(".*$", handlers(server.web_app.settings["base_url"]))
-    if service.store.folder.is_dir():
+    if os.path.isdir(service.store.folder):
         server.io_loop.call_later(1.0, service.queue.wake)
+
+
+def expanded(folder: str) -> Path:
+    """Return a path of the configuration with `~` as the home folder."""
+    return Path(os.path.expanduser(folder))
 
 
 def num_cores() -> int:

@@ -1,7 +1,8 @@
 """The HTTP handlers: each refuses whoever is not logged in, checks what it is given, and answers.
 
 A problem of the person's is answered with 400 and one readable line, a thing that is not there with
-404. No handler takes a path that is not below the server's root.
+404, and what the system refuses, such as writing on a full disk, with 409. No handler takes a path
+that is not below the server's root, and no message names a folder of the machine.
 
 What handlers need is imported when they are called, so that Jupyter starts as fast as without them.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized
@@ -17,6 +19,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from kernel_lib.server.places import clean
 from kernel_lib.server.schemas import check
 
 PREFIX = "kernel-lib/api"
@@ -41,36 +44,45 @@ class Handler(APIHandler):
 
     def write_error(self, status_code: int, **more: Any) -> None:
         error = more.get("exc_info", (None, None, None))[1]
-        if type(error) is LookupError:
-            status_code = 404
-        elif isinstance(error, (TypeError, ValueError)):
-            status_code = 400
-        else:
+        code = _code(error)
+        if code is None:
             super().write_error(status_code, **more)
             return
-        self.set_status(status_code)
+        self.set_status(code)
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"message": str(error)}))
+        self.finish(json.dumps({"message": self.service.places.line(error)}))
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
-        if type(error) is LookupError or isinstance(error, (TypeError, ValueError)):
-            self.log.debug("kernel_lib: %s", error, exc_info=(kind, error, trace))
-        else:
+        code = _code(error)
+        if code is None:
             super().log_exception(kind, error, trace)
+        elif code == 409:
+            self.log.warning("kernel_lib: %s", error)  # the log may name the folder
+        else:
+            self.log.debug("kernel_lib: %s", error, exc_info=(kind, error, trace))
+
+
+def _code(error: BaseException | None) -> int | None:
+    """Return the status of an answer to what went wrong; None where the fault is our own."""
+    if type(error) is LookupError:
+        return 404
+    if isinstance(error, OSError):
+        return 409
+    return 400 if isinstance(error, (TypeError, ValueError)) else None
 
 
 class Templates(Handler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        self.answer(self.service.library.listing())
+        self.answer(await asyncio.to_thread(self.service.library.listing))
 
 
 class TemplateOf(Handler):
     @web.authenticated
     @authorized
     async def get(self, name: str) -> None:
-        self.answer(self.service.library.detail(name))
+        self.answer(await asyncio.to_thread(self.service.library.detail, name))
 
 
 class Names(Handler):
@@ -88,20 +100,26 @@ class Validation(Handler):
 
         asked = self.asked("ValidateRequest")
         template = self.service.library.template(asked["template"])
-        self.answer(problems(template, asked["preset"], asked["values"]))
+        places = self.service.places
+        self.answer(problems(template, asked["preset"], asked["values"], places.unnamed))
 
 
 class Notebooks(Handler):
     @web.authenticated
     @authorized
     async def post(self) -> None:
-        from kernel_lib.server import library, notebooks, runs
+        from kernel_lib.server import library, notebooks
 
         asked = self.asked("OpenRequest")
+        places = self.service.places
         template = self.service.library.template(asked["template"])
         values = library.checked_values(template, asked["preset"], asked["values"])
-        folder = runs.notebook_folder(self.service.places, asked["folder"])
-        start_in = self.service.places.folder(folder) if asked["scheduled"] else None
+        folder, start_in = clean(asked["folder"]), None
+        if places.root is not None or asked["scheduled"]:
+            local = places.folder(folder)
+            start_in = local if asked["scheduled"] else None
+            if "output_dir" in values:
+                values["output_dir"] = places.output_dir(values["output_dir"], local)
         path = await notebooks.create(self.contents_manager, template, values, folder, start_in)
         self.set_status(201)
         self.answer({"path": path})
@@ -161,8 +179,8 @@ class Log(Handler):
     @authorized
     async def get(self, name: str) -> None:
         start = self.get_query_argument("start", "0")
-        if not start.isdecimal():
-            raise ValueError(f"`start` must be a whole number. Received: start={start!r}.")
+        if not re.fullmatch("[0-9]{1,18}", start):
+            raise ValueError(f"`start` must be a whole number. Received: start={start[:40]!r}.")
         text, following = self.service.store.log(self.service.store.get(name), int(start))
         self.answer({"text": text, "next": following})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from kernel_lib.run import catalogue, schema
 from kernel_lib.run.catalogue import Template
 from kernel_lib.run.parameter import Parameter, did_you_mean
+from kernel_lib.run.paths import output_folder
 
 Stamp = tuple[int, ...]
 # A parameter of these names and of type text gets a picker in the form.
@@ -115,18 +116,32 @@ def checked_values(
     return chosen | schema.validate(template.parameters, {**chosen, **values})
 
 
-def problems(template: Template, preset: str | None, values: dict[str, Any]) -> dict[str, Any]:
-    """Return what is wrong with each value, by name, and with the whole."""
+def problems(
+    template: Template,
+    preset: str | None,
+    values: dict[str, Any],
+    line: Callable[[str], str] = str,
+) -> dict[str, Any]:
+    """Return what is wrong with each value, by name, and with the whole.
+
+    Args:
+        template: The template.
+        preset: Name of a preset, or None.
+        values: Values over those of the preset.
+        line: Makes each message fit to be shown.
+    """
     errors = {}
     for name, value in values.items():
         try:
-            schema.find(template.parameters, name).check(value)
+            checked = schema.find(template.parameters, name).check(value)
+            if name == "output_dir":
+                output_folder(checked)
         except (TypeError, ValueError) as error:
-            errors[name] = str(error)
+            errors[name] = line(str(error))
     try:
         checked_values(template, preset, values)
     except (TypeError, ValueError) as error:
-        return {"errors": errors, "problem": "" if errors else str(error)}
+        return {"errors": errors, "problem": "" if errors else line(str(error))}
     return {"errors": errors, "problem": ""}
 
 

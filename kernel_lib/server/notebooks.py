@@ -44,9 +44,14 @@ async def create(
     folder: str,
     start_in: Path | None = None,
 ) -> str:
-    """Write the filled notebook into `folder` under a name that is free; return its path."""
+    """Write the filled notebook into `folder` under a name that is free; return its path.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
     import nbformat
     from jupyter_core.utils import ensure_async
+    from tornado.web import HTTPError
 
     name = await ensure_async(
         contents.increment_filename(f"{template.name}.ipynb", folder, insert="-")
@@ -55,7 +60,15 @@ async def create(
     content = nbformat.from_dict(filled(template, values, start_in))
     model = {"type": "notebook", "format": "json", "content": content}
     contents.mark_trusted_cells(content, path)
-    await ensure_async(contents.save(model, path))
+    try:
+        await ensure_async(contents.save(model, path))
+    except HTTPError as error:
+        if error.status_code not in (403, 500):
+            raise
+        # The contents manager wraps what the system said, with a path of the machine in it.
+        known = error.__cause__ or error.__context__
+        reason = known.strerror if isinstance(known, OSError) else None
+        raise OSError(0, reason or "the notebook cannot be written here", path) from None
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -11,9 +12,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from kernel_lib.server.store import Request, RunStore, birth_of, read, write
+from kernel_lib.server.store import Request, RunStore
 
 LOOK_SECONDS = 0.5
+log = logging.getLogger(__name__)
 
 
 class Queue:
@@ -46,10 +48,17 @@ class Queue:
         if folder is not None:  # it has not begun
             self.store.end(request, "cancelled")
             return
-        folder = self.store.folder / request.id
-        (folder / "cancel").touch()
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(read(folder / "process.json")["pid"], signal.SIGTERM)
+        # First the wish, then the look for a process; who starts one writes it down first and
+        # looks for the wish then. So one of the two sees the other.
+        with contextlib.suppress(OSError):  # a full disk: the process is stopped all the same
+            (self.store.folder / request.id / "cancel").touch()
+        self._stop(request)
+
+    def _stop(self, request: Request) -> None:
+        pid = self.store.process(request)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     async def close(self) -> None:
         """Stop looking; the runs go on."""
@@ -59,7 +68,12 @@ class Queue:
                 await self._task
 
     async def _look_after(self) -> None:
-        while await self._step():
+        left = True
+        while left:
+            try:
+                left = await self._step()
+            except OSError as error:  # such as too many open files, which passes
+                log.warning("kernel_lib: the runs cannot be looked after: %s", error)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _step(self) -> bool:
@@ -85,14 +99,21 @@ class Queue:
         if folder is None:
             return  # another server on the same files was quicker
         self._followed.add(request.id)
+        process = None
         try:
             process = _worker(folder)
-        except OSError as error:
-            failure = {"step": "", "source": "", "name": "OSError", "message": str(error)}
+            self._processes[request.id] = process
+            self.store.started(request, process.pid)
+        except (LookupError, OSError) as error:
+            if process is not None:  # nobody could find it again
+                process.kill()
+            reason = getattr(error, "strerror", None) or "its process ended at once"
+            message = f"The run cannot be started: {reason}."
+            failure = {"step": "", "source": "", "name": type(error).__name__, "message": message}
             self.store.end(request, "failed", failure)
             return
-        self._processes[request.id] = process
-        write(folder / "process.json", {"pid": process.pid, "born": birth_of(process.pid)})
+        if (folder / "cancel").exists():
+            self._stop(request)
 
 
 def _worker(folder: Path) -> subprocess.Popen[bytes]:

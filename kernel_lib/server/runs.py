@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from kernel_lib.server import results
 from kernel_lib.server.library import checked_values
-from kernel_lib.server.places import Places, clean
+from kernel_lib.server.places import Places
 from kernel_lib.server.store import Request
 
 SHOWN = 100
@@ -21,22 +22,36 @@ def add(service: Any, asked: dict[str, Any]) -> Request:
     Raises:
         LookupError: If there is no such template.
         TypeError, ValueError: If a value is wrong, or a path leads out of the root.
+        OSError: If nothing can be written; nothing is left behind then.
     """
     template = service.library.template(asked["template"])
     values = checked_values(template, asked["preset"], asked["values"])
     folder = service.places.folder(asked["folder"])
-    if "output_dir" in asked["values"]:
-        _check_inside(service.places, folder / str(values["output_dir"]))
+    given = {name: values[name] for name in asked["values"]}
+    if "output_dir" in values:  # of the preset too
+        given["output_dir"] = service.places.output_dir(values["output_dir"], folder)
     output = _new_folder(folder, template.name)
-    request = service.store.add(
-        template=template.name,
-        template_path=str(template.path.absolute()),
-        title=template.title,
-        preset=asked["preset"],
-        values={name: values[name] for name in asked["values"]},
-        folder=str(folder),
-        notebook=str(output / f"{template.name}.ipynb"),
-    )
+    try:
+        request = service.store.add(
+            template=template.name,
+            template_path=str(template.path.absolute()),
+            title=template.title,
+            preset=asked["preset"],
+            values=given,
+            folder=str(folder),
+            notebook=str(output / f"{template.name}.ipynb"),
+        )
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            output.rmdir()
+        if isinstance(error, OSError):
+            raise OSError(
+                error.errno,
+                f"the history of runs cannot be written ({error.strerror}); "
+                "set c.KernelLib.history_dir to a folder that can be",
+                "runs",
+            ) from None
+        raise
     service.queue.wake()
     return request
 
@@ -63,17 +78,10 @@ def described(service: Any, request: Request) -> dict[str, Any]:
         "status": state.status,
         "step": state.step,
         "seconds": state.seconds,
-        "failure": state.failure,
+        "failure": _failure(service.places, state.failure),
         "notebook": _notebook(service.places, Path(request.notebook)),
         "result": _result(service.places, state.output_dir),
     }
-
-
-def notebook_folder(places: Places, folder: str) -> str:
-    """Return `folder`, checked where the server's files lie on a disk, as the server calls it."""
-    if places.root is not None:
-        places.folder(folder)
-    return clean(folder)
 
 
 def _new_folder(folder: Path, name: str) -> Path:
@@ -88,11 +96,11 @@ def _new_folder(folder: Path, name: str) -> Path:
     raise AssertionError
 
 
-def _check_inside(places: Places, path: Path) -> None:
-    try:
-        places.path(path)
-    except ValueError:
-        raise ValueError("`output_dir` leads out of the server's folder.") from None
+def _failure(places: Places, failure: dict[str, str] | None) -> dict[str, str] | None:
+    """Return a failure; the message of one before any cell is the server's own."""
+    if failure is None or failure["step"]:
+        return failure
+    return {**failure, "message": places.unnamed(failure["message"])}
 
 
 def _notebook(places: Places, notebook: Path) -> str:

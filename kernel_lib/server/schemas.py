@@ -198,5 +198,6 @@ def check(name: str, value: Any) -> Any:
     error = best_match(Draft202012Validator(schema(name)).iter_errors(value))
     if error is not None:
         place = ".".join(str(part) for part in error.absolute_path)
-        raise ValueError(f"`{place or name}` has the wrong form: {error.message}.")
+        message = error.message if len(error.message) <= 300 else f"{error.message[:300]} ..."
+        raise ValueError(f"`{place or name}` has the wrong form: {message}.")
     return value

@@ -1,11 +1,12 @@
 """One run in a process of its own: `python -m kernel_lib.server.worker FOLDER_OF_THE_RUN`.
 
 It goes on when the server stops. What happens is told in `events.jsonl`, what is printed goes to
-`log.txt`; SIGTERM stops the run as Ctrl-C does.
+`log.txt`; SIGTERM and SIGHUP stop the run as Ctrl-C does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -44,8 +45,9 @@ def _run(asked: dict[str, Any], events: Path, log_path: Path) -> dict[str, Any]:
 
     def tell(step: Step) -> None:
         seconds = round(time.monotonic() - started, 1)
-        append(events, {"event": "step", "seconds": seconds, **asdict(step)})
-        print(f"[{step.cell}/{step.cells}] {step.name}", file=log, flush=True)
+        with contextlib.suppress(OSError):  # on a full disk the run itself tells of it
+            append(events, {"event": "step", "seconds": seconds, **asdict(step)})
+            print(f"[{step.cell}/{step.cells}] {step.name}", file=log, flush=True)
 
     with open(log_path, "a", encoding="utf-8", buffering=1) as log:
         result = run(

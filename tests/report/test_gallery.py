@@ -6,6 +6,8 @@ import base64
 import io
 import json
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,18 @@ def save(folder: Path, **changes) -> None:
     (folder / "result.json").write_text(json.dumps(content | changes))
     (folder / "tables" / "map_similarity.csv").write_text("a\n1\n")
     Image.new("RGB", (2000, 1000), (250, 0, 0)).save(folder / "figures" / "curves.png")
+
+
+GOOD = {
+    "schema": 1,
+    "audit": "saliency",
+    "scores": {"a": 1.0},
+    "verdict": {"status": "pass", "headline": "x"},
+    "parameters": {},
+    "provenance": {"created": "2030"},
+    "tables": [],
+    "figures": ["curves"],
+}
 
 
 def parsed(page: Path) -> BeautifulSoup:
@@ -144,7 +158,95 @@ def test_an_incomplete_verdict_and_a_broken_picture_are_named(tmp_path):
     reasons = [each.text for each in parsed(gallery(tmp_path)).select(".broken li")]
     assert reasons[0] == "a/result.json: 'headline' is missing"
     assert reasons[1].startswith("b/result.json: unknown verdict 'great'")
-    assert reasons[2].startswith("c/result.json: cannot identify image file")
+    assert reasons[2].startswith(
+        "c: the picture figures/curves.png cannot be read: cannot identify"
+    )
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a PNG that says how large it is and holds nothing."""
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "PNG")
+    start = struct.pack(">II", width, height) + file.getvalue()[24:29]
+    sum_ = struct.pack(">I", zlib.crc32(b"IHDR" + start))
+    return file.getvalue()[:16] + start + sum_ + file.getvalue()[33:]
+
+
+def whole() -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(file, "PNG")
+    return file.getvalue()
+
+
+BROKEN_PICTURES = [
+    b"",
+    b"no picture",
+    png(60_000, 60_000),  # a bomb
+    png(10_000, 8_000),
+    png(1, 2**31 - 1),
+    whole()[:60],
+    whole()[:-400] + b"x" * 400,
+    whole()[:41] + b"\0" * 20 + whole()[61:],
+    b"GIF89a" + b"\1" * 60,
+]
+
+
+def test_a_broken_picture_costs_the_picture_alone(tmp_path):
+    for number, content in enumerate(BROKEN_PICTURES):
+        folder = tmp_path / f"broken{number}"
+        (folder / "figures").mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps(GOOD))
+        (folder / "figures" / "curves.png").write_bytes(content)
+    save(tmp_path / "whole")
+    soup = parsed(gallery(tmp_path))
+    assert len(soup.select("article")) == len(BROKEN_PICTURES) + 1
+    assert len(soup.select("img")) == 1
+    reasons = [each.text.partition("cannot be read: ") for each in soup.select(".broken li")]
+    assert [each[0] for each in reasons] == [
+        f"broken{number}: the picture figures/curves.png " for number in range(len(BROKEN_PICTURES))
+    ]
+    assert all(each[2] for each in reasons)
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+BROKEN_RESULTS = [
+    "",
+    "null",
+    "\ufeff{}",
+    nested(100_000),
+    '{"schema": ' + "9" * 5000 + "}",
+    *(
+        json.dumps({**GOOD, part: value})
+        for part in GOOD
+        for value in (None, 1, "x", [1], {"a": 1}, 1e300)
+    ),
+    *(
+        json.dumps({**GOOD, "verdict": {**GOOD["verdict"], key: value}})
+        for key in ("status", "headline", "means")
+        for value in (None, 1, [1], {"a": 1})
+    ),
+]
+
+
+def test_a_broken_result_never_empties_the_gallery(tmp_path):
+    for number, text in enumerate(BROKEN_RESULTS):
+        (tmp_path / f"broken{number}").mkdir()
+        (tmp_path / f"broken{number}" / "result.json").write_text(text)
+    save(tmp_path / "whole")
+    soup = parsed(gallery(tmp_path))
+    assert any("Do maps follow" in each.text for each in soup.select("article"))
+    named = [each.text for each in soup.select(".broken li")]
+    assert len(soup.select("article")) + len(named) == len(BROKEN_RESULTS) + 1
+    assert all(each.startswith("broken") and each.partition(": ")[2] for each in named)
+
+
+def test_a_result_that_is_just_being_written_is_not_shown(tmp_path):
+    save(tmp_path / "a")
+    save(tmp_path / "a" / ".result-12")
+    assert len(parsed(gallery(tmp_path)).select("article")) == 1
 
 
 def test_an_empty_folder_says_so_and_no_folder_is_refused(tmp_path):

@@ -146,7 +146,7 @@ def test_a_dead_kernel_is_told(folder):
     assert result.error.message.endswith("Its last words:\nout of luck")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_run_and_its_kernel(folder, number):
     cells = (
         "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))",
@@ -171,6 +171,48 @@ def test_a_signal_stops_the_run_and_its_kernel(folder, number):
     assert Path("outputs/stopped/closed").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def limited(kilobytes: int, name: str) -> subprocess.CompletedProcess:
+    """Run a template in a process whose larger files fail to be written, as on a full disk."""
+    code = (
+        "import resource, sys; from kernel_lib.cli import main; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({kilobytes * 1024},) * 2); "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "run", name, "--quiet"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (("print('x' * 500_000)", "print(1)"), "stopped.ipynb cannot be written"),
+        (("print('x' * 500_000)\n1 / 0",), "ZeroDivisionError"),  # the first failure is told
+    ],
+)
+def test_a_full_disk_ends_the_run_and_the_notebook_says_failed(folder, cells, told):
+    literal = 'text = \'"status": "running"\''
+    # The notebook itself is smaller than the limit until the large output comes.
+    ended = limited(100, write("stopped", literal, *cells))
+    assert ended.returncode == 1, ended.stderr
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+    path = Path("outputs/stopped/stopped.ipynb")
+    assert str(path) in ended.stderr
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    kept = nbformat.read(path, as_version=4)
+    nbformat.validate(kept)
+    assert record(path)["status"] == "failed"
+    assert kept.cells[-len(cells) - 1].source == literal  # text in cells is left alone
+
+
+def test_a_disk_that_is_full_from_the_start_is_told(folder):
+    ended = limited(1, write("stopped", "print(1)"))
+    assert ended.returncode == 1, ended.stderr
+    assert "outputs/stopped/stopped.ipynb cannot be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not list(Path("outputs/stopped").iterdir())
 
 
 def test_only_an_earlier_run_of_the_same_template_is_replaced(folder):

@@ -197,7 +197,7 @@ async def test_what_is_not_json_is_refused(jp_fetch, service):
 async def test_output_stays_in_the_root(refused):
     code, message = await refused("POST", "runs", body=filled(output_dir="../../away"))
     assert code == 400
-    assert "`output_dir` leads out" in message
+    assert message == "`output_dir` lies outside the server's folder."
 
 
 async def test_unknown_runs(refused):

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import nbformat
+import psutil
+import pytest
 from nbformat.sign import NotebookNotary
 
+from kernel_lib.server import process
 from kernel_lib.server.extension import KernelLib
-from kernel_lib.server.store import RunStore, birth_of, read, write
+from kernel_lib.server.queue import Queue
+from kernel_lib.server.store import RunStore, append, read, write
 
 
 def asked(template: str, **values: object) -> dict:
@@ -122,10 +130,155 @@ def test_the_id_of_a_process_that_is_taken_again_does_not_count(tmp_path):
     store = RunStore(tmp_path / "runs")
     request = request_in(store)
     place = store.claim(request) / "process.json"
-    write(place, {"pid": os.getpid(), "born": birth_of(os.getpid())})
+    store.started(request, os.getpid())
     assert store.state(request).status == "running"
-    write(place, {"pid": os.getpid(), "born": birth_of(os.getpid()) - 100})
+    assert store.process(request) == os.getpid()
+    write(place, {**process.identity(os.getpid()), "born": "another"})
     assert store.state(request).status == "died"
+    assert store.process(request) is None
+    # An end that was only concluded is looked at again.
+    store.started(request, os.getpid())
+    assert store.state(request).status == "running"
+
+
+@pytest.mark.skipif(not process.PROC.exists(), reason="elsewhere the system keeps the date")
+@pytest.mark.parametrize("seconds", [2, -2, 86_400, -86_400])
+def test_a_step_of_the_clock_changes_nothing(tmp_path, monkeypatch, seconds):
+    store = RunStore(tmp_path / "runs")
+    request = request_in(store)
+    store.claim(request)
+    claimed = store.state(request)
+    store.started(request, os.getpid())
+    told, boot, now = process.identity(os.getpid()), psutil.boot_time(), time.time()
+    # psutil's date of a birth moves with the clock.
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + seconds)
+    monkeypatch.setattr(time, "time", lambda: now + seconds)
+    assert process.identity(os.getpid()) == told
+    assert store.state(request) == claimed
+    assert claimed.status == "running"
+
+
+def test_where_there_is_no_proc_psutil_tells(monkeypatch, tmp_path):
+    monkeypatch.setattr(process, "PROC", tmp_path)
+    told = process.identity(os.getpid())
+    assert process.lives(told)
+    assert not process.lives({**told, "born": "another"})
+    with pytest.raises(LookupError):
+        process.identity(2**30)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        None,
+        [],
+        {},
+        {"pid": None},
+        {"pid": "x", "born": ""},
+        {"pid": 2**30, "born": ""},
+        {"pid": 1e999},
+    ],
+)
+def test_a_damaged_file_of_a_process_names_none(tmp_path, told):
+    assert not process.lives(told)
+    store = RunStore(tmp_path / "runs")
+    request = request_in(store)
+    write(store.claim(request) / "process.json", told)
+    assert store.state(request).status == "died"
+    assert store.process(request) is None
+
+
+def test_a_zombie_is_dead():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    told = process.identity(child.pid)
+    deadline = time.monotonic() + 30
+    while process.lives(told):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child.wait()
+    assert not process.lives(told)
+
+
+def sleeper(seconds: int = 60) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
+
+
+def test_cancel_stops_no_process_that_only_has_the_id(tmp_path):
+    store = RunStore(tmp_path / "runs")
+    queue = Queue(store, 1, None)
+    request = request_in(store)
+    other = sleeper()
+    try:
+        place = store.claim(request) / "process.json"
+        write(place, {"pid": other.pid, "born": "earlier"})
+        queue.cancel(request)
+        time.sleep(0.2)
+        assert other.poll() is None
+        assert store.state(request).status == "cancelled"
+        store.started(request, other.pid)
+        queue.cancel(request)
+        assert other.wait(30) == -signal.SIGTERM
+    finally:
+        other.kill()
+
+
+def test_cancel_between_claim_and_start_is_not_lost(tmp_path, monkeypatch):
+    """Another server cancels while this one starts the process."""
+    store, other = RunStore(tmp_path / "runs"), RunStore(tmp_path / "runs")
+    request = request_in(store)
+    made = []
+
+    def worker(folder):
+        Queue(other, 1, None).cancel(request)  # claimed, and nobody to be stopped yet
+        made.append(sleeper())
+        return made[0]
+
+    monkeypatch.setattr("kernel_lib.server.queue._worker", worker)
+    try:
+        Queue(store, 1, None)._start(request)
+        assert made[0].wait(30) == -signal.SIGTERM
+    finally:
+        made[0].kill()
+    assert store.state(request).status == "cancelled"
+
+
+def test_a_run_whose_server_died_before_it_started_has_died(tmp_path):
+    store = RunStore(tmp_path / "runs")
+    request = request_in(store)
+    code = (
+        "import sys, pathlib; from kernel_lib.server.store import RunStore\n"
+        "store = RunStore(pathlib.Path(sys.argv[1])); print(store.claim(store.all()[0]))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(store.folder)], check=True)
+    assert store.claim(request) is None
+    assert store.state(request).status == "died"
+
+
+def test_a_file_system_without_links_works_too(tmp_path, monkeypatch):
+    def no_link(*paths):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_link)
+    test_a_run_is_started_once(tmp_path)
+
+
+def test_a_full_disk_ends_a_run_that_cannot_start(tmp_path, monkeypatch):
+    store = RunStore(tmp_path / "runs")
+    request = request_in(store)
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    made = []
+    monkeypatch.setattr(
+        "kernel_lib.server.queue._worker", lambda folder: made.append(sleeper()) or made[0]
+    )
+    monkeypatch.setattr(store, "started", full)
+    monkeypatch.setattr("kernel_lib.server.store.append", full)
+    Queue(store, 1, None)._start(request)
+    assert made[0].wait(30) == -signal.SIGKILL
+    assert store.state(request).status == "failed"
+    assert "No space left" in store.state(request).failure["message"]
 
 
 def test_a_run_is_started_once(tmp_path):
@@ -137,16 +290,55 @@ def test_a_run_is_started_once(tmp_path):
     assert store.state(request).status == "running"  # claimed, and about to start
 
 
-def test_half_a_line_and_strange_folders_do_no_harm(tmp_path):
+STEP = {"event": "step", "name": "Measure", "cell": 1, "cells": 2, "seconds": 0.5}
+END = {"event": "ended", "status": "completed", "seconds": 2.0, "failure": None}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"event": "en',
+        b"null",
+        b"[]",
+        b"7",
+        b"\xff\xfe\x00",
+        b'{"event": "step"}',
+        b'{"event": "ended", "status": ["completed"], "seconds": null, "failure": null}',
+        b'{"event": "ended", "status": "great", "seconds": null, "failure": null}',
+        b'{"event": "ended", "status": "failed", "seconds": NaN, "failure": null}',
+        b'{"event": "ended", "status": "failed", "seconds": null, "failure": {"name": "x"}}',
+        b"[" * 100_000,
+        b"9" * 5_000,
+    ],
+    ids=range(12),
+)
+def test_a_damaged_line_costs_that_line_alone(tmp_path, line):
     store = RunStore(tmp_path / "runs")
     request = request_in(store)
     store.claim(request)
     events = store.folder / request.id / "events.jsonl"
-    step = {"event": "step", "name": "Measure", "cell": 1, "cells": 2, "seconds": 0.5}
-    events.write_text(json.dumps(step) + '\n{"event": "en')
+    append(events, STEP)
+    with open(events, "ab") as file:
+        file.write(line)  # and no end of the line: the process was killed
+    assert store.state(request).step == {"name": "Measure", "cell": 1, "cells": 2}
+    assert store.state(request).status == "running"
+    append(events, END)
+    assert store.state(request).status == "completed"
+
+
+def test_strange_folders_do_no_harm(tmp_path):
+    store = RunStore(tmp_path / "runs")
+    request = request_in(store)
     (store.folder / "strange").mkdir()
     (store.folder / "file").touch()
-    assert store.state(request).step == {"name": "Measure", "cell": 1, "cells": 2}
+    good = read(store.folder / request.id / "run.json")
+    for number, changed in enumerate(
+        [None, [], {**good, "values": []}, {**good, "notebook": None}, {**good, "more": 1}]
+    ):
+        (store.folder / f"strange{number}").mkdir()
+        write(store.folder / f"strange{number}" / "run.json", changed)
+    (store.folder / "copy").mkdir()
+    write(store.folder / "copy" / "run.json", good)  # its id is that of another folder
     assert store.all() == [request]
 
 
