@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._progress import progress as progress_bar
+from kernel_lib.audit.statistics import holm
 from kernel_lib.errors import thresholds
 from kernel_lib.errors.comparison import auroc_interval, delong, paired_bootstrap
 from kernel_lib.errors.evidence import Evidence, Reading
@@ -23,6 +24,10 @@ from kernel_lib.errors.scorers import Scorer, SequentialRate
 from kernel_lib.errors.sequential import shuffled_order
 from kernel_lib.models.classifier import Classifier
 
+_COMPARED = (
+    "score", "title", "under_test", "difference", "low", "high", "p_value", "p_holm",
+    "p_value_bootstrap", "times_the_cost",
+)  # fmt: skip
 _COUNTS = (1, 2, 5, 10, 20, 40, 60, 100, 200, 500)
 
 
@@ -134,7 +139,11 @@ def scores_table(measured: Measured, seed: int) -> pd.DataFrame:
 
 
 def comparison_table(measured: Measured, seed: int) -> pd.DataFrame:
-    """Each score's AUROC less that of maximum softmax on the same test images."""
+    """Each score's AUROC less that of maximum softmax on the same test images.
+
+    `p_holm` corrects the p-values of the scores under test for their number; the baselines, which
+    no verdict rests on, have none.
+    """
     rows = []
     plain = measured.scored[0]
     for one in measured.scored[1:]:
@@ -153,7 +162,10 @@ def comparison_table(measured: Measured, seed: int) -> pd.DataFrame:
                 "times_the_cost": one.cost / plain.cost,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=_COMPARED)
+    tested = table.under_test.astype(bool)
+    table.loc[tested, "p_holm"] = holm(table.p_value[tested].to_numpy())
+    return table
 
 
 def outcomes_table(measured: Measured, coverage: float, risk: float) -> pd.DataFrame:

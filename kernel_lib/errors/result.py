@@ -28,7 +28,8 @@ class ErrorResult(AuditResult):
     Tables:
         scores: score, title, under_test, every metric of `kernel_lib.errors.metrics` on the test
             images, the AUROC's interval, AUROC and error of stated chances, forward_passes.
-        comparison: AUROC less that of maximum softmax, with interval, p-values and relative cost.
+        comparison: AUROC less that of maximum softmax, with interval, p-values (p_holm is corrected
+            for the number of scores under test) and relative cost.
         outcomes: score, rule, counts and shares of what thresholds from calibration do.
         mutants: AUROC of the label change rate against the number of mutants.
         taps: where conductance was read.

@@ -10,6 +10,7 @@ from kernel_lib.report.result import Verdict
 LEAST_WRONG = 10  # wrong test predictions, fewer of which settle nothing
 TELLS = 0.7  # AUROC whose interval must lie above this to say that errors can be told
 SMALL = 0.01  # a lead in AUROC that is no lead in practice
+SIGNIFICANCE = 0.05  # chance, over all scores under test, to call any better that is not
 
 
 def verdict(
@@ -24,7 +25,7 @@ def verdict(
         num_wrong: wrong predictions among the test images.
     """
     tested = comparison[comparison.score.isin(SUBJECTS)]
-    better = tested[(tested.low > 0) & (tested.difference > SMALL)]
+    better = better_scores(tested)
     best = scores.iloc[0]
     useful = (scores.auroc_low > TELLS).any()
     sentences = [_comparison_sentence(tested, better)]
@@ -49,6 +50,16 @@ def verdict(
     )
 
 
+def better_scores(tested: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `comparison` whose lead over maximum softmax is neither chance nor tiny.
+
+    The best of several scores leads by chance more often than a single one would, so p-values are
+    corrected for the number of scores (Holm 1979).
+    """
+    is_real = (tested.low > 0) & (tested.p_holm <= SIGNIFICANCE)
+    return tested[is_real & (tested.difference > SMALL)]
+
+
 def _comparison_sentence(tested: pd.DataFrame, better: pd.DataFrame) -> str:
     if not len(tested):
         return "Neither conductance nor label change rate was measured."
@@ -58,6 +69,8 @@ def _comparison_sentence(tested: pd.DataFrame, better: pd.DataFrame) -> str:
             f"the best of them, {_within(top.title)}, differs by {top.difference:+.3f} AUROC "
             f"[{top.low:+.3f}, {top.high:+.3f}] {_at_cost(top.times_the_cost)}"
         )
+        if top.low > 0 and top.difference > SMALL:
+            lead += f", as the best of {len(tested)} scores may by chance (p = {top.p_holm:.2f})"
         return (
             "Conductance and label change rate do not find wrong predictions better than the "
             f"maximum softmax probability; {lead}."

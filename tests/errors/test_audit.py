@@ -302,7 +302,8 @@ def judged(difference, low, high, num_wrong=50, auroc_low=0.8):
     ]
     table = pd.DataFrame(rows).assign(auroc_low=auroc_low)
     compared = pd.DataFrame([{"score": "both", "title": "Both", "difference": difference,
-                              "low": low, "high": high, "times_the_cost": 41.0}])  # fmt: skip
+                              "low": low, "high": high, "times_the_cost": 41.0,
+                              "p_holm": 0.01 if low > 0 else 0.5}])  # fmt: skip
     outcome = {"rule": "equal_recall", "coverage": 0.8, "wrong_withheld": 40, "wrong_kept": 10,
                "accuracy_of_kept": 0.97, "accuracy_of_all": 0.9}  # fmt: skip
     outcomes = pd.DataFrame([{"score": name, **outcome} for name in ("msp", "both")])
