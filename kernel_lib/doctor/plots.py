@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import pyplot
 
 from kernel_lib.doctor.reliance import scaled
-from kernel_lib.report.theme import COLORS, theme
+from kernel_lib.report.theme import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,20 +25,19 @@ _COLORS = {"before": "#5f6b73", "control": COLORS[5], "treated": COLORS[0]}
 _MOST_CLASSES, _MOST_CHANNELS = 30, 80
 
 
-def all_figures(result: DoctorResult) -> dict[str, Figure]:
+def figure_makers(result: DoctorResult) -> dict[str, Callable[[], Figure]]:
     """The figures that fit what was done, the most telling first."""
-    with theme():
-        found = {}
-        if "comparison" in result.tables:
-            found["comparison"] = plot_comparison(result)
-            found["networks"] = plot_networks(result)
-        found["saliency"] = plot_saliency(result)
-        found["correlation"] = plot_correlation(result)
-        found["channels"] = plot_channels(result)
-        found["ablation"] = plot_ablation(result)
-        if "history" in result.tables:
-            found["history"] = plot_history(result)
-        return found
+    found: dict[str, Callable[[], Figure]] = {}
+    if "comparison" in result.tables:
+        found["comparison"] = partial(plot_comparison, result)
+        found["networks"] = partial(plot_networks, result)
+    found["saliency"] = partial(plot_saliency, result)
+    found["correlation"] = partial(plot_correlation, result)
+    found["channels"] = partial(plot_channels, result)
+    found["ablation"] = partial(plot_ablation, result)
+    if "history" in result.tables:
+        found["history"] = partial(plot_history, result)
+    return found
 
 
 def plot_comparison(result: DoctorResult) -> Figure:

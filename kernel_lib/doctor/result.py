@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -36,8 +37,8 @@ class DoctorResult(AuditResult):
     audit: ClassVar[str] = "doctor"
     question: ClassVar[str] = "Which channels and regions mislead the network, and can it be cured?"
 
-    def figures(self) -> dict[str, Figure]:
+    def figure_makers(self) -> dict[str, Callable[[], Figure]]:
         """Comparison, regions, channels, ablation and training, as far as they were made."""
-        from kernel_lib.doctor.plots import all_figures
+        from kernel_lib.doctor.plots import figure_makers
 
-        return all_figures(self)
+        return figure_makers(self)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import pyplot
 
 from kernel_lib.errors.metrics import risk_coverage
-from kernel_lib.report.theme import COLORS, color_and_marker, theme
+from kernel_lib.report.theme import COLORS, color_and_marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,21 +23,20 @@ LONGEST_NAMES = 8  # letters of two class names that fit one line above a small 
 _TESTED, _BASELINE, _INK = COLORS[0], "#8a949e", "#1b2530"
 
 
-def all_figures(result: ErrorResult) -> dict[str, Figure]:
+def figure_makers(result: ErrorResult) -> dict[str, Callable[[], Figure]]:
     """The figures that fit the result, the most telling first."""
-    with theme():
-        found = {
-            "ranking": plot_ranking(result),
-            "curves": plot_curves(result),
-            "outcomes": plot_outcomes(result),
-        }
-        if len(result.tables["mutants"]) > 1:
-            found["mutants"] = plot_mutants(result)
-        if "shifts" in result.tables:
-            found["shifts"] = plot_shifts(result)
-        if "map_ids" in result.arrays:
-            found["profiles"] = plot_profiles(result)
-        return found
+    found: dict[str, Callable[[], Figure]] = {
+        "ranking": partial(plot_ranking, result),
+        "curves": partial(plot_curves, result),
+        "outcomes": partial(plot_outcomes, result),
+    }
+    if len(result.tables["mutants"]) > 1:
+        found["mutants"] = partial(plot_mutants, result)
+    if "shifts" in result.tables:
+        found["shifts"] = partial(plot_shifts, result)
+    if "map_ids" in result.arrays:
+        found["profiles"] = partial(plot_profiles, result)
+    return found
 
 
 def plot_ranking(result: ErrorResult) -> Figure:

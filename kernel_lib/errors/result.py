@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,11 +47,11 @@ class ErrorResult(AuditResult):
     audit: ClassVar[str] = "errors"
     question: ClassVar[str] = "Which predictions are likely wrong?"
 
-    def figures(self) -> dict[str, Figure]:
+    def figure_makers(self) -> dict[str, Callable[[], Figure]]:
         """Ranking of scores, ROC and risk-coverage curves, and what thresholds do."""
-        from kernel_lib.errors.plots import all_figures
+        from kernel_lib.errors.plots import figure_makers
 
-        return all_figures(self)
+        return figure_makers(self)
 
     def frames(self) -> dict[str, Any]:
         """What `kernel_widgets.ErrorTriage` shows."""

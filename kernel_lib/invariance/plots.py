@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,7 @@ from matplotlib import pyplot
 
 from kernel_lib.invariance.frames import signal_title
 from kernel_lib.invariance.result import main_signals
-from kernel_lib.report.theme import COLORS, theme
+from kernel_lib.report.theme import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,17 +24,16 @@ _GREY = "#8a949e"
 _MOST_COLUMNS = 9
 
 
-def all_figures(result: InvarianceResult) -> dict[str, Figure]:
+def figure_makers(result: InvarianceResult) -> dict[str, Callable[[], Figure]]:
     """The figures, the most telling first."""
-    with theme():
-        found = {
-            "curves": plot_curves(result),
-            "matrices": plot_matrices(result),
-            "images": plot_images(result),
-        }
-        if "classes" in result.tables:
-            found["classes"] = plot_classes(result)
-        return found
+    found: dict[str, Callable[[], Figure]] = {
+        "curves": partial(plot_curves, result),
+        "matrices": partial(plot_matrices, result),
+        "images": partial(plot_images, result),
+    }
+    if "classes" in result.tables:
+        found["classes"] = partial(plot_classes, result)
+    return found
 
 
 def plot_curves(result: InvarianceResult) -> Figure:

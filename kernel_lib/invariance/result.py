@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,11 +48,11 @@ class InvarianceResult(AuditResult):
     audit: ClassVar[str] = "invariance"
     question: ClassVar[str] = "Does the network say the same when the image is slightly changed?"
 
-    def figures(self) -> dict[str, Figure]:
+    def figure_makers(self) -> dict[str, Callable[[], Figure]]:
         """Curves, matrices, images and classes."""
-        from kernel_lib.invariance.plots import all_figures
+        from kernel_lib.invariance.plots import figure_makers
 
-        return all_figures(self)
+        return figure_makers(self)
 
     def frames(self) -> dict[str, Any]:
         """What `kernel_widgets.InvarianceExplorer` shows."""

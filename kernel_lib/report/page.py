@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,18 +57,30 @@ def verdict_html(result: AuditResult) -> str:
     )
 
 
-def result_page(result: AuditResult, figures: Path) -> str:
+def result_page(
+    result: AuditResult, figures: Mapping[str, Path], failed: Mapping[str, str] | None = None
+) -> str:
     """One self-contained page: verdict, figures, provenance.
 
     Args:
         result: the result.
-        figures: folder that holds the saved figures as PNG files.
+        figures: its figures by name, saved as PNG files, in the order of the page.
+        failed: why others could not be drawn, by name.
     """
     pictures = "".join(
-        f"<figure><img alt='{escape(path.stem.replace('_', ' '))}' src='{data_uri(path)}'>"
-        f"<figcaption>{escape(path.stem.replace('_', ' '))}</figcaption></figure>"
-        for path in sorted(figures.glob("*.png"))
+        f"<figure><img alt='{_words(name)}' src='{data_uri(path)}'>"
+        f"<figcaption>{_words(name)}</figcaption></figure>"
+        for name, path in figures.items()
     )
+    missing = "".join(
+        f"<li><b>{_words(name)}</b>: {escape(reason)}</li>"
+        for name, reason in (failed or {}).items()
+    )
+    if missing:
+        pictures += (
+            "<p>These figures could not be drawn. The numbers behind them are in the tables and "
+            f"arrays beside this page.</p><ul>{missing}</ul>"
+        )
     title = escape(f"{result.audit}: {result.question}")
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'>"
@@ -83,6 +96,10 @@ def result_page(result: AuditResult, figures: Path) -> str:
 def data_uri(path: Path) -> str:
     """A PNG file as a data URI."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _words(name: str) -> str:
+    return escape(name.replace("_", " "), quote=True)
 
 
 def _scores_html(result: AuditResult) -> str:

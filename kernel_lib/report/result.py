@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
+import io
 import json
 import math
 import os
-from collections.abc import Mapping
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
 from kernel_lib._checks import check_choice
-from kernel_lib.tasks import atomic_path
+from kernel_lib.report.saving import (
+    LOCK,
+    RESULT,
+    Staging,
+    files_of,
+    finish_interrupted,
+    opened,
+    replacing,
+)
+from kernel_lib.report.tables import columns_of, read_table, write_table
+from kernel_lib.report.theme import theme
+from kernel_lib.tasks.arrays import plain_arrays, write_arrays
+from kernel_lib.tasks.holding import holder_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+Found = TypeVar("Found")
+
 SCHEMA = 1
 STATUSES = ("pass", "warning", "fail", "undetermined")
+_PATIENCE_SECONDS = 5.0
+_LEVELS_TO_CALLER = 4  # from `_load_once` over `_patiently` and `load`
 
 
 @dataclass(frozen=True)
@@ -78,9 +100,14 @@ class AuditResult:
     audit: ClassVar[str] = ""
     question: ClassVar[str] = ""
 
+    def figure_makers(self) -> dict[str, Callable[[], Figure]]:
+        """What draws each figure, by its name, the most telling first."""
+        return {}
+
     def figures(self) -> dict[str, Figure]:
         """Figures by name, the most telling one first."""
-        return {}
+        with theme():
+            return {name: make() for name, make in self.figure_makers().items()}
 
     def violations(self, limits: Mapping[str, tuple[float | None, float | None]]) -> list[str]:
         """Hold the scores against limits.
@@ -105,33 +132,73 @@ class AuditResult:
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write result.json, tables/*.csv, figures/*.png, arrays.npz and page.html.
 
-        result.json is written last and in one piece, so a folder that holds one is complete.
-        """
-        from kernel_lib.report.page import result_page
+        The result takes the place of an older one in one step: whoever loads the folder, now or
+        after a crash, finds the old result whole or the new one whole. Files of the old result
+        that the new one has not are removed; nothing else in the folder is touched. result.json
+        names each file with a digest of its content, and `load` holds them against it.
 
+        A figure that cannot be drawn costs that figure alone: a warning and the page name it.
+
+        Raises:
+            FolderInUseError: Another process has been writing a result there for a minute; the
+                message says which.
+            OSError: The folder cannot be written to, or the disk is full. An older result is as it
+                was.
+        """
         folder = Path(folder)
-        for part in ("tables", "figures"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        for name, table in self.tables.items():
-            with atomic_path(folder / "tables" / f"{name}.csv") as temporary:
-                table.to_csv(temporary, index=False)
-        with atomic_path(folder / "arrays.npz") as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **self.arrays)  # type: ignore[arg-type]
-        figures = self._save_figures(folder / "figures")
-        with atomic_path(folder / "page.html") as temporary:
-            Path(temporary).write_text(result_page(self, folder / "figures"), encoding="utf-8")
-        with atomic_path(folder / "result.json") as temporary:
-            text = json.dumps(self.describe() | {"figures": figures}, indent=1, allow_nan=False)
-            Path(temporary).write_text(text, encoding="utf-8")
+        with replacing(folder) as staging:
+            self._write_numbers(staging)
+            # Sealed before anything is drawn: should drawing end the process, the numbers are kept.
+            self._write_page(staging, [], {"figures": "the process ended before they were drawn"})
+            drawn, failed = self._write_figures(staging)
+            self._write_page(staging, drawn, failed)
+        for name, reason in failed.items():
+            warnings.warn(
+                f"The figure {name!r} could not be drawn: {reason}. Everything else is saved.",
+                stacklevel=2,
+            )
         return folder
 
-    def _save_figures(self, folder: Path) -> list[str]:
-        names = []
-        for name, figure in self.figures().items():
-            with atomic_path(folder / f"{name}.png") as temporary:
-                figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
-            names.append(name)
-        return names
+    def _write_numbers(self, staging: Staging) -> None:
+        """Write what `load` reads. Subclasses add files of their own."""
+        for name, table in self.tables.items():
+            staging.write(f"tables/{name}.csv", functools.partial(write_table, table))
+        arrays = plain_arrays(self.arrays)
+        staging.write("arrays.npz", functools.partial(write_arrays, arrays=arrays, compress=True))
+
+    def _write_figures(self, staging: Staging) -> tuple[list[str], dict[str, str]]:
+        """Names of the figures that were drawn, and why the others were not."""
+        drawn: list[str] = []
+        failed: dict[str, str] = {}
+        for name, make in self._separate_figures().items():
+            try:
+                picture = _picture(make)
+            except Exception as error:
+                failed[name] = _in_a_line(error)
+                continue
+            staging.write(f"figures/{name}.png", functools.partial(_write_bytes, picture))
+            drawn.append(name)
+        return drawn, failed
+
+    def _separate_figures(self) -> dict[str, Callable[[], Figure]]:
+        """The makers; those of an audit that overrides `figures` draw all of them at once."""
+        try:
+            if type(self).figures is AuditResult.figures:
+                return self.figure_makers()
+            figures = self.figures()
+        except Exception as error:
+            return {"figures": functools.partial(_raise, error)}
+        return {name: functools.partial(_same, figure) for name, figure in figures.items()}
+
+    def _write_page(self, staging: Staging, drawn: list[str], failed: dict[str, str]) -> None:
+        from kernel_lib.report.page import result_page
+
+        pictures = {name: staging.path / "figures" / f"{name}.png" for name in drawn}
+        page = result_page(self, pictures, failed)
+        # A half of a surrogate pair, as in names of files that are no text, is no UTF-8.
+        content = page.encode("utf-8", "xmlcharrefreplace")
+        staging.write("page.html", functools.partial(_write_bytes, content))
+        staging.seal(self.describe() | {"figures": drawn, "failed_figures": failed})
 
     def describe(self) -> dict[str, Any]:
         """The content of result.json."""
@@ -146,6 +213,7 @@ class AuditResult:
                 "provenance": self.provenance,
                 "intake": self.intake,
                 "tables": list(self.tables),
+                "columns": {name: columns_of(table) for name, table in self.tables.items()},
             }
         )
 
@@ -156,30 +224,54 @@ class AuditResult:
         Raises:
             ValueError: the folder holds no complete result, or one of another audit.
         """
-        import pandas as pd
+        return _patiently(Path(folder), cls._load_once)
 
-        folder = Path(folder)
+    @classmethod
+    def _load_once(cls, folder: Path) -> Self:
         content = read_result(folder)
         if content["audit"] != cls.audit:
             raise ValueError(
                 f"{folder} holds a result of the audit {content['audit']!r}, not {cls.audit!r}. "
                 "Use kernel_lib.report.load(folder) to load any result."
             )
+        if "files" not in content:
+            warnings.warn(
+                f"The result in {folder} was saved by an older version, which noted no digests of "
+                "its files: whether they belong together cannot be checked.",
+                stacklevel=_LEVELS_TO_CALLER,
+            )
         try:
-            tables = {
-                name: pd.read_csv(folder / "tables" / f"{name}.csv", keep_default_na=True)
-                for name in content["tables"]
-            }
-            with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-                loaded = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{folder} is incomplete: {error}") from error
+            return cls(**cls._read_parts(folder, content))
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise IncompleteResultError(f"{folder} is incomplete: {error}.") from error
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{folder / RESULT} is damaged: {error}.") from error
+
+    @classmethod
+    def _read_parts(cls, folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+        """The fields of the result. Subclasses read what they have written besides."""
+        columns = content.get("columns") or {}
+        tables = {}
+        for name in content["tables"]:
+            if f"tables/{name}.csv" not in files_of({"tables": [name]}):
+                raise ValueError(f"a table has the name {name!r}")
+            with opened(folder, f"tables/{name}.csv", content) as file:
+                tables[name] = read_table(file, columns.get(name))
+        with (
+            opened(folder, "arrays.npz", content) as file,
+            np.load(file, allow_pickle=False) as found,
+        ):
+            arrays = {name: found[name] for name in found.files}
         scores = {name: math.nan if v is None else v for name, v in content["scores"].items()}
-        verdict = Verdict(**content["verdict"])
-        return cls(
-            scores, tables, loaded, verdict, content["parameters"], content["provenance"],
-            content.get("intake", {}),
-        )  # fmt: skip
+        return {
+            "scores": scores,
+            "tables": tables,
+            "arrays": arrays,
+            "verdict": Verdict(**content["verdict"]),
+            "parameters": content["parameters"],
+            "provenance": content["provenance"],
+            "intake": content.get("intake", {}),
+        }
 
     # --- notebooks ------------------------------------------------------------------------------
 
@@ -193,19 +285,28 @@ class AuditResult:
         return f"{type(self).__name__}({self.verdict.status}: {self.verdict.headline} {scores})"
 
 
+class IncompleteResultError(ValueError):
+    """A folder holds no result, or parts of one. The message says what does not fit."""
+
+
 def load(folder: str | os.PathLike[str]) -> AuditResult:
     """Load the result of any audit from the folder it was saved in."""
-    audit = read_result(Path(folder))["audit"]
+    folder = Path(folder)
+    audit = _patiently(folder, read_result)["audit"]
     for result_class in _result_classes(audit):
-        return result_class.load(folder)
+        return _patiently(folder, result_class._load_once)
     raise ValueError(f"{folder} holds a result of the audit {audit!r}, which is not known here.")
 
 
 def read_result(folder: Path) -> dict[str, Any]:
     """The content of a folder's result.json, checked for its form."""
-    path = folder / "result.json"
-    if not path.is_file():
-        raise ValueError(f"{folder} holds no result.json: it is not a finished result.")
+    path = folder / RESULT
+    if not path.is_file() and not finish_interrupted(folder):
+        holder = holder_of(folder, LOCK)
+        busy = "" if holder is None or holder.is_dead else f" It is being written by {holder}."
+        raise IncompleteResultError(
+            f"{folder} holds no {RESULT}: it is not a finished result.{busy}"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -218,6 +319,47 @@ def read_result(folder: Path) -> dict[str, Any]:
             f"{path} has schema {content['schema']!r}; this version reads schema {SCHEMA}."
         )
     return content
+
+
+def _patiently(folder: Path, read: Callable[[Path], Found]) -> Found:
+    """Read again what was just being replaced: a reader may come between two moves of a writer."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    attempts = 0
+    while True:
+        try:
+            return read(folder)
+        except IncompleteResultError:
+            attempts += 1
+            holder = holder_of(folder, LOCK)
+            is_busy = attempts < 3 or (holder is not None and not holder.is_dead)
+            if not is_busy or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
+
+
+def _picture(make: Callable[[], Figure]) -> bytes:
+    """A figure as the content of a PNG file."""
+    content = io.BytesIO()
+    with theme():
+        make().savefig(content, format="png", dpi=120, bbox_inches="tight")
+    return content.getvalue()
+
+
+def _write_bytes(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def _same(figure: Figure) -> Figure:
+    return figure
+
+
+def _raise(error: Exception) -> Figure:
+    raise error
+
+
+def _in_a_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 def _result_classes(audit: str) -> list[type[AuditResult]]:
@@ -241,7 +383,11 @@ def _plain(value: Any) -> Any:
     """The same content in types that JSON knows; NaN and infinities become null."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):  # in an order that is the same in every process
+        return [
+            _plain(item) for item in sorted(value, key=lambda item: (str(type(item)), str(item)))
+        ]
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())

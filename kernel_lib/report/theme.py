@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette without its pale yellow and its black, then darker shades.
 COLORS = (
@@ -44,6 +48,9 @@ _SETTINGS = {
     "font.size": 10,
     "figure.dpi": 110,
     "image.interpolation": "nearest",
+    # Names of classes, layers and files are drawn as they are: "$" starts no formula in them.
+    "text.parse_math": False,
+    "text.usetex": False,
 }
 
 
@@ -53,6 +60,10 @@ def theme() -> Iterator[None]:
 
     Figures made inside belong to the caller alone: pyplot forgets them, so a notebook shows each
     where it is asked for and not all at the end of a cell.
+
+    All their text is drawn letter by letter, now and whenever they are drawn again. Matplotlib
+    would read "$...$" as a formula, and raise where a name is not one. Only the powers of ten that
+    it writes itself, at logarithmic axes, are formulas.
     """
     from matplotlib import pyplot
 
@@ -60,9 +71,29 @@ def theme() -> Iterator[None]:
     try:
         with pyplot.rc_context(_SETTINGS):
             yield
+            for number in set(pyplot.get_fignums()) - before:
+                _draw_names_as_they_are(pyplot.figure(number))
     finally:
         for number in set(pyplot.get_fignums()) - before:
             pyplot.close(number)
+
+
+def _draw_names_as_they_are(figure: Figure) -> None:
+    """Keep to letters also where Matplotlib makes a text later, by the settings of that moment."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import LogFormatter
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            for ticks, formatter in (
+                (axis.get_major_ticks(), axis.get_major_formatter()),
+                (axis.get_minor_ticks(), axis.get_minor_formatter()),
+            ):
+                for tick in ticks:
+                    for label in (tick.label1, tick.label2):
+                        label.set_parse_math(isinstance(formatter, LogFormatter))
 
 
 def color_and_marker(position: int) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,7 @@ from matplotlib import pyplot
 from matplotlib.colors import LinearSegmentedColormap
 
 from kernel_lib.report.page import MARKS
-from kernel_lib.report.theme import color_and_marker, theme
+from kernel_lib.report.theme import color_and_marker
 from kernel_lib.saliency.frames import TITLES
 from kernel_lib.saliency.methods import METHODS
 from kernel_lib.saliency.similarity import METRICS
@@ -26,20 +28,19 @@ SIGNED_COLORS = LinearSegmentedColormap.from_list("signed", ["#0b4f8a", "#ffffff
 _MOST_COLUMNS = 9
 
 
-def all_figures(result: SaliencyResult) -> dict[str, Figure]:
+def figure_makers(result: SaliencyResult) -> dict[str, Callable[[], Figure]]:
     """The figures that fit the result's test, the most telling first."""
-    with theme():
-        found = {"verdicts": plot_verdicts(result)}
-        if result.parameters["test"] in ("labels", "random_logit", "full"):
-            found["bars"] = plot_bars(result)
-        elif result.parameters["test"] == "independent":
-            found["boxes"] = plot_boxes(result)
-        else:
-            found["curves"] = plot_curves(result)
-        if "noise" in result.tables:
-            found["noise"] = plot_noise(result)
-        found["maps"] = plot_maps(result)
-        return found
+    found: dict[str, Callable[[], Figure]] = {"verdicts": partial(plot_verdicts, result)}
+    if result.parameters["test"] in ("labels", "random_logit", "full"):
+        found["bars"] = partial(plot_bars, result)
+    elif result.parameters["test"] == "independent":
+        found["boxes"] = partial(plot_boxes, result)
+    else:
+        found["curves"] = partial(plot_curves, result)
+    if "noise" in result.tables:
+        found["noise"] = partial(plot_noise, result)
+    found["maps"] = partial(plot_maps, result)
+    return found
 
 
 def plot_curves(result: SaliencyResult) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,11 +48,11 @@ class SaliencyResult(AuditResult):
     audit: ClassVar[str] = "saliency"
     question: ClassVar[str] = "Do explanation maps depend on what the network learned?"
 
-    def figures(self) -> dict[str, Figure]:
+    def figure_makers(self) -> dict[str, Callable[[], Figure]]:
         """Curves, maps, and what fits the test."""
-        from kernel_lib.saliency.plots import all_figures
+        from kernel_lib.saliency.plots import figure_makers
 
-        return all_figures(self)
+        return figure_makers(self)
 
     def frames(self) -> dict[str, Any]:
         """What `kernel_widgets.CascadeStepper` shows."""

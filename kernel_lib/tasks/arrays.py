@@ -40,16 +40,20 @@ def cached_arrays(
     return arrays
 
 
-def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to a `.npz` file, whole or not at all.
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], *, compress: bool = False
+) -> None:
+    """Write arrays to a `.npz` file, whole or not at all. Equal arrays give equal bytes.
 
     Args:
         path: File to write.
         arrays: Arrays of numbers or text.
+        compress: Whether to trade time for a smaller file.
     """
     plain = plain_arrays(arrays)
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     # `np.savez` takes names as keyword arguments, so it cannot hold an array called "file".
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
         for name, array in plain.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)

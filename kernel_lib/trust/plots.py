@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,20 +25,19 @@ DIFFERENCE_COLORS = "RdBu_r"
 _MOST_BARS = 24
 
 
-def all_figures(result: TrustResult) -> dict[str, Figure]:
+def figure_makers(result: TrustResult) -> dict[str, Callable[[], Figure]]:
     """The figures that fit what was measured, the most telling first."""
-    with theme():
-        found = {"matrix": plot_matrix(result)}
-        if len(result.parameters["taps"]) > 1:
-            found["depth"] = plot_depth(result)
-        found["controls"] = plot_controls(result)
-        if len(result.parameters["probes"]) > 1:
-            found["probes"] = plot_probes(result)
-        if "codes" in result.tables:
-            found["codes"] = plot_codes(result)
-        if "suppression" in result.tables:
-            found["suppression"] = plot_trade_off(result.tables["suppression"])
-        return found
+    found: dict[str, Callable[[], Figure]] = {"matrix": partial(plot_matrix, result)}
+    if len(result.parameters["taps"]) > 1:
+        found["depth"] = partial(plot_depth, result)
+    found["controls"] = partial(plot_controls, result)
+    if len(result.parameters["probes"]) > 1:
+        found["probes"] = partial(plot_probes, result)
+    if "codes" in result.tables:
+        found["codes"] = partial(plot_codes, result)
+    if "suppression" in result.tables:
+        found["suppression"] = partial(plot_trade_off, result.tables["suppression"])
+    return found
 
 
 def plot_matrix(result: TrustResult, tap: str | None = None, probe: str | None = None) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,11 +41,11 @@ class TrustResult(AuditResult):
     audit: ClassVar[str] = "trust"
     question: ClassVar[str] = "What has the network learned that it was not asked to learn?"
 
-    def figures(self) -> dict[str, Figure]:
+    def figure_makers(self) -> dict[str, Callable[[], Figure]]:
         """The matrix, its ideal and their difference; leakage against depth; controls; codes."""
-        from kernel_lib.trust.plots import all_figures
+        from kernel_lib.trust.plots import figure_makers
 
-        return all_figures(self)
+        return figure_makers(self)
 
     def frames(self) -> dict[str, Any]:
         """What `kernel_widgets.TrustMatrix` shows."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -33,15 +35,16 @@ class ZooResult(AuditResult):
     audit: ClassVar[str] = "invariance_zoo"
     question: ClassVar[str] = "Can a network be judged without labels, by how its answers move?"
 
-    def figures(self) -> dict[str, Figure]:
+    def figure_makers(self) -> dict[str, Callable[[], Figure]]:
         """The networks, the assessors and what they look at."""
         from kernel_lib.invariance.zoo.plots import plot_importance, plot_scores, plot_zoo
 
         column = self.parameters["features"].index("confidence/mean")
+        confidence = self.arrays["features"][:, column]
         return {
-            "assessors": plot_scores(self.tables["assessors"]),
-            "zoo": plot_zoo(self.tables["models"], self.arrays["features"][:, column]),
-            "importance": plot_importance(self.tables["importance"]),
+            "assessors": partial(plot_scores, self.tables["assessors"]),
+            "zoo": partial(plot_zoo, self.tables["models"], confidence),
+            "importance": partial(plot_importance, self.tables["importance"]),
         }
 
 
