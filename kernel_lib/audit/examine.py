@@ -11,6 +11,7 @@ from kernel_lib._checks import check_count
 from kernel_lib.audit import image_checks
 from kernel_lib.audit.class_order import ClassOrder, find_class_order
 from kernel_lib.audit.findings import Finding, Intake, in_order
+from kernel_lib.audit.forecast import forecast
 from kernel_lib.audit.scale import ScaleTest, measure_scale
 from kernel_lib.audit.standing import Standing, by_class, standing_of
 from kernel_lib.audit.statistics import expected_calibration_error, smallest_detectable_effect
@@ -31,9 +32,11 @@ def intake(
     model: Any,
     images: Any,
     *,
+    audit: str | None = None,
     num_images: int = MOST_IMAGES,
     seed: int = 0,
     batch_size: int | None = None,
+    **options: Any,
 ) -> Intake:
     """Settle how a network is fed and judged, before anything is concluded about it.
 
@@ -43,9 +46,12 @@ def intake(
     Args:
         model: a Keras model or a `Classifier`.
         images: an `ImageSet`, or images alone (num_images, height, width, channels) in [0, 1].
+        audit: "doctor", "errors", "invariance", "saliency" or "trust": forecast its time and
+            memory, with its own `options`.
         num_images: most images that the accuracy is measured on.
         seed: of the choice of images.
         batch_size: images in memory at once; None fits the image size.
+        **options: of the audit that is forecast, where they differ from its defaults.
 
     Returns:
         An `Intake`. Its `classifier` feeds the network as found here, its `image_set` has labels in
@@ -63,7 +69,8 @@ def intake(
     size = batch_size or fitting_batch_size(_image_shape(images))
     check_count("num_images", num_images)
     if not isinstance(images, ImageSet) or images.num_classes == 1:
-        return _without_labels(classifier, images)
+        found = _without_labels(classifier, images)
+        return replace(found, forecast=_forecast(audit, classifier, images, options))
     classifier.check_image_set(images)
     key = digest([classifier.digest, _source(classifier), images.digest, num_images, seed])
     if key not in _kept:
@@ -71,7 +78,16 @@ def intake(
             _kept.pop(next(iter(_kept)))
         _kept[key] = _examined(classifier, images, num_images, seed, size)
     found = _kept[key]
-    return replace(found, classifier=classifier.fed_like(found.classifier))
+    fed = classifier.fed_like(found.classifier)
+    return replace(found, classifier=fed, forecast=_forecast(audit, fed, images, options))
+
+
+def _forecast(
+    audit: str | None, classifier: Classifier, images: Any, options: dict[str, Any]
+) -> dict[str, Any]:
+    if audit is None and options:
+        raise TypeError(f"intake takes options only with `audit`. Received: {', '.join(options)}.")
+    return {} if audit is None else forecast(audit, classifier, images, options)
 
 
 def _image_shape(images: Any) -> tuple[int, ...]:
