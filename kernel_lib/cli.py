@@ -104,6 +104,28 @@ def report(options: argparse.Namespace) -> None:
     print(gallery(options.folder, options.output))
 
 
+def intake(options: argparse.Namespace) -> int:
+    """Say how a network is fed and judged, and what so many images can tell; 1 if it must stop."""
+    import json
+
+    from kernel_lib.audit.examine import intake as take_in
+    from kernel_lib.data import load as load_images
+    from kernel_lib.models import load as load_model
+
+    reading: dict[str, Any] = {}
+    if options.size is not None:
+        reading["size"] = options.size
+    feeding = {
+        name: value
+        for name in ("preprocessing", "class_names", "input_size", "output")
+        if (value := getattr(options, name)) is not None
+    }
+    images = load_images(options.data, **reading)
+    found = take_in(load_model(options.model, **feeding), images, audit=options.audit)
+    print(json.dumps(found.describe(), indent=1) if options.json else found)
+    return 1 if found.stops else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kernel-lib", description="Check-ups for trained image classifiers, as notebooks."
@@ -123,10 +145,37 @@ def _parser() -> argparse.ArgumentParser:
     exporter.add_argument("notebook", metavar="NOTEBOOK")
     exporter.add_argument("output", metavar="OUTPUT", nargs="?")
     exporter.add_argument("--still", action="store_true", help="pictures in place of widgets")
+    _add_intake_arguments(add("intake", intake))
     reporter = add("report", report)
     reporter.add_argument("folder", metavar="FOLDER")
     reporter.add_argument("output", metavar="OUTPUT", nargs="?")
     return parser
+
+
+def _add_intake_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a .keras or .h5 file")
+    add(
+        "data",
+        metavar="DATA",
+        help="images: a name, npz:PATH, folder:PATH, photos:PATH, table:PATH",
+    )
+    add(
+        "--preprocessing",
+        help="how the network wants its input: bytes, symmetric, 2,-1, a file, ...",
+    )
+    add("--class-names", type=_names, metavar="A,B,C", help="classes in the network's order")
+    add(
+        "--input-size", type=int, metavar="SIDE", help="side in pixels, where the network leaves it"
+    )
+    add("--output", help="which output holds the class scores, where there are several")
+    add("--size", type=int, metavar="SIDE", help="side in pixels to which images are scaled")
+    add("--audit", metavar="NAME", help="forecast time and memory of this audit")
+    add("--json", action="store_true", help="print the intake as JSON")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:

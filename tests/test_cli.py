@@ -141,3 +141,19 @@ def test_templates_is_quick_and_loads_nothing_heavy(tmp_path):
     made = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert time.monotonic() - started < 2
     assert made.stderr == "[]\n"
+
+
+def test_intake_says_how_a_network_stands_and_stops_with_one(tmp_path, capsys):
+    import numpy as np
+
+    from brightness import NAMES, brightness_images, brightness_network
+
+    images = brightness_images(400)
+    np.savez(tmp_path / "data.npz", x=images.images, y=images.labels, class_names=np.array(NAMES))
+    model = tmp_path / "model.keras"
+    brightness_network(255.0).save(model)
+    data = f"npz:{tmp_path / 'data.npz'}"
+    assert main(["intake", str(model), data, "--preprocessing", "bytes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["standing"]["accuracy"] == 1
+    assert main(["intake", str(model), data, "--preprocessing", "unit"]) == 1
+    assert "preprocessing='bytes'" in capsys.readouterr().out

@@ -12,6 +12,7 @@ import pandas as pd
 
 from kernel_lib._checks import check_count
 from kernel_lib.audit.examine import intake
+from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.doctor import causes, report
@@ -98,6 +99,11 @@ def audit(
     check_count("num_seeds", num_seeds)
     check_count("num_display", num_display)
     augmentation(augment, images)
+    costs = {
+        "treatment": treatment, "epochs": epochs, "num_seeds": num_seeds, "per_class": per_class,
+        "num_images": num_images, "batch_size": batch_size,
+    }  # fmt: skip
+    announce("doctor", classifier, images, costs, progress=progress)
     test = images.test.sample(check_count("num_images", num_images), seed)
     size = check_count("batch_size", batch_size or fitting_batch_size(images.image_shape))
     samples = find_samples(

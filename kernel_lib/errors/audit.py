@@ -11,6 +11,7 @@ import pandas as pd
 
 from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib.audit.examine import intake
+from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.errors import shifts as shifting
@@ -125,6 +126,12 @@ def audit(
     given, classifier, images = images, taken_in.classifier, taken_in.image_set
     for tap in layers or ():
         classifier.network.tap(tap)  # says which taps there are
+    costs = {
+        "scores": scores, "steps": steps, "num_mutants": num_mutants, "num_images": num_images,
+        "shifts": shifts, "severities": severities, "num_shift_images": num_shift_images,
+        "batch_size": batch_size,
+    }  # fmt: skip
+    announce("errors", classifier, images, costs, progress=progress)
     known, asked = (_sampled(images.split(s), num_images, seed) for s in ("calibration", "test"))
     wanted = chosen(scores, has_votes=num_mutants > 0, has_dropout=bool(dropout_taps(classifier)))
     needs = {need for score in wanted for need in score.needs}

@@ -10,6 +10,7 @@ import numpy as np
 
 from kernel_lib._checks import check_choice, check_count
 from kernel_lib.audit.examine import intake
+from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.invariance.assessor import Assessor, bundled, setting_of
@@ -89,6 +90,11 @@ def audit(
     found = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, found.classifier, found.image_set
     chosen_transform = as_transform(transform, values, identity=identity, seed=seed)
+    costs = {
+        "transform": chosen_transform, "num_images": num_images, "num_display": num_display,
+        "batch_size": batch_size,
+    }  # fmt: skip
+    announce("invariance", classifier, images, costs, progress=progress)
     judge = _named(assessor, chosen_transform.name)
     has_labels = isinstance(images, ImageSet) and images.num_classes > 1
     chosen = chosen_images(images, num_images, seed)

@@ -11,6 +11,7 @@ import numpy as np
 
 from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib.audit.examine import intake
+from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.models.classifier import Classifier
@@ -122,6 +123,12 @@ def audit(
     found = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, found.classifier, found.image_set
     options = Options(seed=seed) if options is None else options
+    asked = {
+        "test": test, "methods": methods, "metrics": metrics, "num_images": num_images,
+        "num_seeds": num_seeds, "blocks": blocks, "noise_levels": noise_levels,
+        "options": options, "num_display": num_display, "batch_size": batch_size,
+    }  # fmt: skip
+    announce("saliency", classifier, images, asked, progress=progress)
     explained, labels, test_images, test_labels = _chosen_images(
         classifier, images, num_images, seed, target
     )

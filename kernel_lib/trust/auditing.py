@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
 from kernel_lib.report.provenance import provenance
@@ -106,6 +107,8 @@ def audit(
     given, found = images, taken_in(networks, images, seed, batch_size)
     networks, images = found.classifier, found.image_set
     first = next(iter(networks.values()))[0]
+    costs = {"controls": controls, "num_untrained": num_untrained, "batch_size": batch_size}
+    announce("trust", first, images, costs, progress=progress)
     headline = resolve(first, tap)
     if len(headline) != 1:
         raise ValueError(f"`tap` must be one place. Received: tap={tap!r}.")

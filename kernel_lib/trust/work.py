@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from kernel_lib.audit.forecast import Work
@@ -12,10 +11,7 @@ from kernel_lib.models.classifier import Classifier
 
 def work(classifier: Classifier, images: ImageSet, **options: Any) -> Work:
     """The work of `audit` with these options; all of them must be given."""
-    model = options.get("model")
-    runs = 1
-    if isinstance(model, Mapping):
-        runs = sum(len(each) if isinstance(each, list | tuple) else 1 for each in model.values())
+    runs = 1  # networks; an audit of several takes as many times the passes
     blank = options["num_untrained"] if "untrained" in options["controls"] else 0
     return Work(
         len(images) * (runs + blank) + runs * len(images.splits["test"]),
