@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from kernel_lib._checks import check_choice, check_count
 from kernel_lib.data._validation import within_rounding
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.models import class_order
-from kernel_lib.models.preprocessing import Preprocessing, as_preprocessing
+from kernel_lib.models.preprocessing import Preprocessing
+from kernel_lib.models.preprocessing_choice import PreprocessingChoice, choose_preprocessing, say
 from kernel_lib.network.compiled import CompiledNetwork, in_batches
 from kernel_lib.network.head import HEADS
 
@@ -28,11 +31,14 @@ class Classifier:
 
     Args:
         model: any Keras 3 model that takes one batch of images and gives one score a class.
-        preprocessing: how the model wants images that lie in [0, 1]: "auto" (as they are, or
-            times 255 where the model itself starts by dividing by about 255), "unit" (as they
-            are), "symmetric" (to [-1, 1]), "bytes" (to [0, 255]), "imagenet_caffe",
-            "imagenet_torch", a pair `(scale, offset)` of numbers or per-channel lists, or a
-            Keras layer.
+        preprocessing: how the model wants images that lie in [0, 1]: "auto" (as the model itself
+            tells by what it does before its first weights, otherwise as they are), "unit" (as they
+            are), "symmetric" (to [-1, 1]; also "tf"), "bytes" (to [0, 255]), "imagenet_caffe"
+            ("caffe"), "imagenet_torch" ("torch"), a pair `(scale, offset)` of numbers or
+            per-channel lists, the same as text ("2,-1", "4.4,4.5,4.4;-2.1,-2.0,-1.8"), a `.json`
+            file with scale and offset, a `.npy` or `.npz` file with a mean image (and `std`), or a
+            Keras layer. How it is known is in `preprocessing_source` ("said", "stored", "read off
+            the network", "measured", "assumed") and, in a sentence, in `preprocessing_evidence`.
         head: "auto" finds the logits behind a softmax or sigmoid; "logits" takes the output as it
             is; "probabilities" takes log-probabilities where no softmax can be found.
         output: position or name of the output to audit, where the model has several.
@@ -71,10 +77,7 @@ class Classifier:
         self.name = name or model.name
         self.history: list[dict[str, float]] = []
         self.input_shape = _image_shape(model)
-        self.preprocessing = as_preprocessing(preprocessing, model)
-        said = not (isinstance(preprocessing, str) and preprocessing == "auto")
-        self.preprocessing_source = "said" if said else "assumed"
-        self.preprocessing_evidence = ""
+        self.preprocessing_choice = choose_preprocessing(preprocessing, model, self.input_shape)
         self.network = CompiledNetwork(
             model, self.preprocessing.apply, head, output, self.input_shape
         )
@@ -104,6 +107,58 @@ class Classifier:
                 "Classifier(model, head='probabilities') to read log-probabilities instead."
             )
         return int(logits.shape[1])
+
+    # --- preprocessing ------------------------------------------------------------------------
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to images in [0, 1] before the model sees them."""
+        return self.preprocessing_choice.preprocessing
+
+    @property
+    def preprocessing_source(self) -> str:
+        """How the preprocessing is known: one of `preprocessing_choice.SOURCES`."""
+        return self.preprocessing_choice.source
+
+    @property
+    def preprocessing_evidence(self) -> str:
+        """How the preprocessing is known, in a sentence."""
+        return self.preprocessing_choice.evidence
+
+    def with_preprocessing(
+        self, value: Any, *, source: str = "said", evidence: str | None = None
+    ) -> Classifier:
+        """Return the same model with another preprocessing; all else stays as it is.
+
+        Args:
+            value: in any form of `Classifier`'s own argument; "auto" reads it off the network.
+            source: how it is known, where `value` is not "auto".
+            evidence: the same in a sentence.
+
+        Nothing is traced before it is used, so this costs next to nothing.
+        """
+        choice = choose_preprocessing(value, self.model, self.input_shape)
+        if choice.source == "said":
+            known = choice.evidence if source == "said" else f"{say(choice.preprocessing)}: {source}."
+            choice = replace(choice, source=source, evidence=evidence or known)
+        other = copy.copy(self)
+        other.preprocessing_choice = choice
+        other.network = self.network.with_preprocess(choice.preprocessing.apply)
+        other.history = list(self.history)
+        return other
+
+    def fed_like(self, other: Classifier) -> Classifier:
+        """This network, fed as `other` is; itself where that is so already."""
+        if self.preprocessing == other.preprocessing:
+            return self
+        return self.with_preprocessing(other.preprocessing_choice)
+
+    def with_class_names(self, class_names: Sequence[str]) -> Classifier:
+        """Return the same model with other names of its classes."""
+        other = copy.copy(self)
+        other.class_names = _class_names(class_names, self.num_classes)
+        other.history = list(self.history)
+        return other
 
     # --- predictions --------------------------------------------------------------------------
 
@@ -189,33 +244,14 @@ class Classifier:
 
     def class_names_for(self, images: Any) -> tuple[str, ...]:
         """The model's own class names, or those of the image set where it only counts its own."""
-        only_counts = self.class_names == _class_names(None, self.num_classes)
         named = getattr(images, "class_names", ())
-        return named if only_counts and len(named) == self.num_classes else self.class_names
+        fits = not self.is_named and len(named) == self.num_classes
+        return named if fits else self.class_names
 
-    # --- another way of feeding ----------------------------------------------------------------
-
-    def with_preprocessing(
-        self, preprocessing: Any, *, source: str = "said", evidence: str = ""
-    ) -> Classifier:
-        """The same network, fed in another way; everything else stays as it is."""
-        other = Classifier(
-            self.model, preprocessing=preprocessing, head=self.head, output=self.network.output,
-            class_names=self.class_names, name=self.name,
-        )  # fmt: skip
-        other.history = self.history
-        other.preprocessing_source, other.preprocessing_evidence = source, evidence
-        return other
-
-    def fed_like(self, other: Classifier) -> Classifier:
-        """This network, fed as `other` is; itself where that is so already."""
-        if self.preprocessing == other.preprocessing:
-            return self
-        return self.with_preprocessing(
-            other.preprocessing,
-            source=other.preprocessing_source,
-            evidence=other.preprocessing_evidence,
-        )
+    @property
+    def is_named(self) -> bool:
+        """Whether the classes have names, rather than being counted "0", "1", ..."""
+        return self.class_names != _class_names(None, self.num_classes)
 
     # --- identity -----------------------------------------------------------------------------
 
@@ -241,21 +277,15 @@ class Classifier:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model as ``.keras``, and beside it, in ``.keras.json``, how it wants input."""
+        from kernel_lib.models.settings import write_settings
         from kernel_lib.tasks import atomic_path
 
         path = Path(path)
         if path.suffix != ".keras":
             raise ValueError(f"A model file must end in .keras. Received: {path.name!r}.")
-        settings = {
-            "preprocessing": self.preprocessing.describe(),
-            "head": self.head,
-            "class_names": list(self.class_names),
-            "name": self.name,
-        }
         with atomic_path(path) as temporary:
             self.model.save(temporary)
-        with atomic_path(path.with_suffix(".keras.json")) as temporary:
-            Path(temporary).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        write_settings(self, path)
         return path
 
     def __repr__(self) -> str:
@@ -342,4 +372,10 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0]
 
 
-__all__ = ["Classifier", "Preprocessing", "as_classifier", "check_unit_range"]
+__all__ = [
+    "Classifier",
+    "Preprocessing",
+    "PreprocessingChoice",
+    "as_classifier",
+    "check_unit_range",
+]

@@ -33,7 +33,7 @@ def copied(classifier: Classifier, seed: int = 0) -> Classifier:
         ) from error
     return Classifier(
         copy,
-        preprocessing=classifier.preprocessing,
+        preprocessing=classifier.preprocessing_choice,
         head=classifier.head,
         output=classifier.network.output,
         class_names=classifier.class_names,

@@ -13,12 +13,13 @@ from typing import Any
 import h5py
 import keras
 
+from kernel_lib.models.class_names import as_class_names
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.models.networks.registry import names
+from kernel_lib.models.preprocessing_choice import is_auto
+from kernel_lib.models.settings import read_settings
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
-
-_SETTINGS = ("preprocessing", "head", "class_names", "name")
 
 # What Keras says, somewhere in a long message, about a class it does not have.
 _UNKNOWN_CLASS = re.compile(r"(?:Could not locate \w+|Unknown \w+:) '([^']+)'")
@@ -29,16 +30,28 @@ def load(
     *,
     preprocessing: Any = None,
     head: str | None = None,
-    class_names: Sequence[str] | None = None,
+    output: int | str | None = None,
+    class_names: Sequence[str] | str | None = None,
+    input_size: int | Sequence[int] | None = None,
+    name: str | None = None,
 ) -> Classifier:
     """Load a Keras model file as a `Classifier`.
 
+    What is given here wins over what `Classifier.save` noted in the `.json` file beside the model,
+    and that over what the network itself tells.
+
     Args:
         path: A `.keras` file, or one in the older `.h5` format.
-        preprocessing: How the model wants images that lie in [0, 1]; see `Classifier`. `None`: as
-            `Classifier.save` noted in the `.json` file beside the model, otherwise "auto".
-        head: As in `Classifier`; `None`: as noted beside the model, otherwise "auto".
-        class_names: One name a class; `None`: as noted beside the model, otherwise "0", "1", ...
+        preprocessing: How the model wants images that lie in [0, 1], in any form of `Classifier`.
+            `None` or "auto": as noted beside the model, otherwise as read off the network.
+        head: As in `Classifier`; `None` or "auto": as noted beside the model, otherwise "auto".
+        output: Position or name of the output to audit, where the model has several; `None`: as
+            noted beside the model.
+        class_names: One name a class, in the order of the network's outputs; or a file: `.txt`,
+            one name a line, or `.json`, a list. `None`: as noted beside the model, otherwise "0",
+            "1", ...
+        input_size: Side of the images, or (height, width), where the model leaves it open.
+        name: What reports call the model.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -51,11 +64,20 @@ def load(
     path = _check_path(path)
     config = _read_config(path)
     _refuse_code(path, config)
-    given = {"preprocessing": preprocessing, "head": head, "class_names": class_names}
-    settings = _settings_beside(path) | {
-        name: value for name, value in given.items() if value is not None
+    given = {
+        "preprocessing": None if is_auto(preprocessing) else preprocessing,
+        "head": None if head == "auto" else head,
+        "output": output,
+        "class_names": as_class_names(class_names),
+        "input_size": input_size,
+        "name": name,
     }
-    if isinstance(settings.get("preprocessing"), dict):
+    said = {key: value for key, value in given.items() if value is not None}
+    stored = read_settings(path)
+    if output is not None and output != stored.get("output"):
+        stored.pop("class_names", None)  # they name the classes of another output
+    settings = stored | said
+    if isinstance(settings.get("preprocessing"), dict) and "preprocessing" not in said:
         raise ValueError(
             f"The model in {path.name!r} was saved with a preprocessing layer, which its settings "
             "cannot bring back: pass load(..., preprocessing=layer)."
@@ -146,22 +168,6 @@ def _load_model(path: Path) -> keras.Model:
             f"{path.name!r} must hold a Keras model. Received: a {type(model).__name__}."
         )
     return model
-
-
-def _settings_beside(path: Path) -> dict[str, Any]:
-    beside = path.with_name(path.name + ".json")
-    if not beside.is_file():
-        return {}
-    try:
-        settings = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"The settings beside the model, {beside.name!r}, are not valid JSON: mend or delete "
-            f"the file. ({_line(error)})"
-        ) from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"The settings beside the model, {beside.name!r}, must be a JSON object.")
-    return {name: value for name, value in settings.items() if name in _SETTINGS}
 
 
 def _line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ of weights is seen at once and never costs a new trace. Nothing is cloned or reb
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,12 @@ class CompiledNetwork:
         self._taps: list[Tap] = []
         self._images = tf.TensorSpec((None, *image_shape), tf.float32)
         self._targets = tf.TensorSpec((None,), tf.int32)
+
+    def with_preprocess(self, preprocess: Callable[[tf.Tensor], tf.Tensor]) -> CompiledNetwork:
+        """The same network with images prepared in another way; nothing is compiled yet."""
+        other = copy.copy(self)
+        other.preprocess, other._functions, other._taps = preprocess, {}, []
+        return other
 
     # --- reading, inside a trace -----------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 Listener = Callable[[str, keras.Operation, Any], Any]
+Arrival = Callable[[str, keras.Operation, tuple, dict], None]
 
 _original_call = keras.Operation.__call__
 _listening = threading.local()
@@ -28,8 +29,8 @@ _num_listeners = 0
 class _Watch:
     """Names each call by its path, such as ``backbone/conv1``; a second call gets ``conv1:2``."""
 
-    def __init__(self, root: keras.Operation, listener: Listener):
-        self.root, self.listener = root, listener
+    def __init__(self, root: keras.Operation, listener: Listener, on_call: Arrival | None):
+        self.root, self.listener, self.on_call = root, listener, on_call
         self.path: list[str] = []
         self.times_seen: Counter[str] = Counter()
 
@@ -37,6 +38,8 @@ class _Watch:
         if operation is self.root:
             return _original_call(operation, *args, **kwargs)
         name = self._name(operation)
+        if self.on_call is not None:
+            self.on_call(name, operation, args, kwargs)
         self.path.append(name.rsplit("/", 1)[-1])
         try:
             output = _original_call(operation, *args, **kwargs)
@@ -60,14 +63,17 @@ def _watched_call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
 
 
 @contextmanager
-def listen(model: keras.Operation, listener: Listener) -> Iterator[None]:
+def listen(
+    model: keras.Operation, listener: Listener, on_call: Arrival | None = None
+) -> Iterator[None]:
     """Send each layer's output inside `model` through `listener(path, layer, output)`.
 
     What the listener returns takes the output's place, so a listener can record a value, replace
-    it, or wrap it (to change its gradient).
+    it, or wrap it (to change its gradient). `on_call(path, layer, args, kwargs)` is told before
+    each call what the layer is given.
     """
     outer = getattr(_listening, "watch", None)
-    _listening.watch = _Watch(model, listener)
+    _listening.watch = _Watch(model, listener, on_call)
     _patch(+1)
     try:
         yield

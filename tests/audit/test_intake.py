@@ -41,7 +41,7 @@ def test_a_network_that_is_fed_rightly_has_nothing_to_be_found():
 )
 def test_a_scale_that_nothing_tells_is_measured_and_used(scale, offset, name):
     asked = classifier(scale=scale, offset=offset)
-    asked.preprocessing_source = "assumed"
+    assert asked.preprocessing_source == "assumed"
     images = brightness_images(400)
     assert asked.preprocessing.name == "unit"
     assert asked.accuracy(images.images, images.labels) < 0.6
@@ -72,7 +72,7 @@ def test_color_networks_of_the_other_two_scales():
     images = brightness_images(400, channels=3)
     model = brightness_network(255.0, -116.0, channels=3)
     asked = kl.models.Classifier(model)
-    asked.preprocessing_source = "assumed"
+    assert asked.preprocessing_source == "assumed"
     found = intake(asked, images)
     assert found.classifier.preprocessing.name == "imagenet_caffe"
 

@@ -229,3 +229,86 @@ def test_a_network_of_ours_survives_the_file(tmp_path) -> None:
     loaded = load(saved.save(tmp_path / "cnn5.keras"))
     assert loaded.digest == saved.digest
     assert loaded.preprocessing.name == "symmetric"
+
+
+def test_what_is_stored_is_known_as_stored(tmp_path) -> None:
+    path = Classifier(small_model(), preprocessing="bytes").save(tmp_path / "model.keras")
+    for said in (None, "auto", "AUTO"):
+        loaded = load(path, preprocessing=said)
+        assert (loaded.preprocessing.name, loaded.preprocessing_source) == ("bytes", "stored")
+        assert "'model.keras.json' beside the model says 'bytes'" in loaded.preprocessing_evidence
+    said = load(path, preprocessing="tf")
+    assert (said.preprocessing.name, said.preprocessing_source) == ("symmetric", "said")
+
+
+def test_an_assumption_that_was_stored_stays_one(tmp_path) -> None:
+    saved = Classifier(small_model())
+    assert saved.preprocessing_source == "assumed"
+    path = saved.save(tmp_path / "model.keras")
+    for _ in range(2):
+        loaded = load(path)
+        assert loaded.preprocessing_source == "assumed"
+        path = loaded.save(path)
+    sure = load(path, preprocessing="unit").save(path)
+    assert load(sure).preprocessing_source == "stored"
+
+
+def test_the_stored_wins_over_what_the_network_tells(tmp_path) -> None:
+    path = tmp_path / "model.keras"
+    model = small_model(keras.layers.Rescaling(1 / 255))
+    model.save(path)
+    assert load(path).preprocessing_source == "read off the network"
+    path.with_name("model.keras.json").write_text('{"preprocessing": "2,-1"}', encoding="utf-8")
+    loaded = load(path)
+    assert loaded.preprocessing.describe() == [[2.0], [-1.0]]
+    assert loaded.preprocessing_source == "stored"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"preprocessing": 3}, "'preprocessing' must be a text such as"),
+        ({"preprocessing": [1, 2, 3]}, "'preprocessing' must be a text such as"),
+        ({"preprocessing": {"scale": "two"}}, "'preprocessing' must be a text such as"),
+        ({"head": "softmax"}, "'head' must be one of auto"),
+        ({"class_names": "ant,bee"}, "'class_names' must be a list of texts"),
+        ({"class_names": [1, 2]}, "'class_names' must be a list of texts"),
+        ({"input_size": -3}, "'input_size' must be a number of pixels"),
+        ({"input_size": [1, 2, 3]}, "'input_size' must be a number of pixels"),
+        ({"output": [1]}, "'output' must be the name or the position"),
+        ({"name": 7}, "'name' must be a text"),
+        ({"preprocessing": "gone.npy"}, "no preprocessing file"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_named_with_their_file(path: Path, settings, words) -> None:
+    beside = path.with_name("model.keras.json")
+    beside.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(ValueError, match=words) as caught:
+        load(path)
+    assert "'model.keras.json'" in one_line(caught)
+
+
+def test_class_names_from_a_file(path: Path, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("ant\n\nbee \ncat\n", encoding="utf-8")
+    (tmp_path / "names.json").write_text('["ant", "bee", "cat"]', encoding="utf-8")
+    for value in ("names.txt", "names.json"):
+        for given in (str(tmp_path / value), [str(tmp_path / value)]):
+            assert load(path, class_names=given).class_names == ("ant", "bee", "cat")
+    assert load(path, class_names="ant, bee,cat").class_names == ("ant", "bee", "cat")
+    assert load(path, class_names=[]).class_names == ("0", "1", "2")
+    with pytest.raises(FileNotFoundError, match="no file of class names"):
+        load(path, class_names=tmp_path / "gone.txt")
+    (tmp_path / "names.json").write_text('{"a": 1}', encoding="utf-8")
+    with pytest.raises(ValueError, match="'names.json' must hold one class name a line"):
+        load(path, class_names=[tmp_path / "names.json"])
+
+
+def test_the_chosen_output_comes_back(tmp_path, images) -> None:
+    inputs = keras.Input((8, 8, 3))
+    flat = keras.layers.Flatten()(inputs)
+    model = keras.Model(inputs, [keras.layers.Dense(3)(flat), keras.layers.Dense(4)(flat)])
+    saved = Classifier(model, output=1)
+    loaded = load(saved.save(tmp_path / "two.keras"))
+    assert loaded.num_classes == 4
+    np.testing.assert_array_equal(loaded.logits(images), saved.logits(images))
+    assert load(tmp_path / "two.keras", output="0").num_classes == 3

@@ -113,6 +113,8 @@ def build(
         3274634
     """
     from kernel_lib.models.classifier import Classifier
+    from kernel_lib.models.preprocessing_choice import PreprocessingChoice, say
+    from kernel_lib.models.preprocessing_forms import as_preprocessing
 
     name = _known_name(name)
     input_shape = _check_shape(input_shape)
@@ -123,7 +125,10 @@ def build(
         model = in_fresh_names(maker)
     if weights is not None and not pretrained:
         load_weights(model, weights)
-    return Classifier(model, preprocessing=preprocessing, head="logits", name=name)
+    known = as_preprocessing(preprocessing)
+    evidence = f"Networks of the name {name!r} are built for {say(known)}."
+    choice = PreprocessingChoice(known, "said", evidence)
+    return Classifier(model, preprocessing=choice, head="logits", name=name)
 
 
 def _known_name(name: str) -> str:
