@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kernel_lib.data import ImageSet
-from kernel_lib.models.class_names import as_class_names
+from kernel_lib.data.classes import ClassNames
 from kernel_lib.models.classifier import Classifier
-from kernel_lib.models.loading import load
+from kernel_lib.models.loading import as_class_names, load
 from kernel_lib.models.networks import build, names
 from kernel_lib.models.preprocessing_choice import is_auto
 from kernel_lib.models.training import train
@@ -25,7 +25,7 @@ def load_or_train(
     weights: str | None = None,
     num_classes: int = 1000,
     preprocessing: Any = "auto",
-    class_names: Sequence[str] | str | None = None,
+    class_names: ClassNames | None = None,
     input_size: int | Sequence[int] | None = None,
     output: int | str | None = None,
     epochs: int = 5,
@@ -59,13 +59,13 @@ def load_or_train(
         ValueError: neither a known network nor a readable model file; or a setting that the model
             cannot have, such as the preprocessing of a network that is yet to be trained.
     """
-    class_names = as_class_names(class_names)
+    names_of_classes = as_class_names(class_names)
     if Path(model).suffix.lower() in _FILES:
         return load(
             model,
             preprocessing=preprocessing,
             output=output,
-            class_names=class_names,
+            class_names=names_of_classes,
             input_size=input_size,
         )
     settings: dict[str, Any] = {"input_size": input_size, "output": output}
@@ -73,14 +73,14 @@ def load_or_train(
         _refuse(settings, model, "has one output and the size of the images")
         built = build(model, images.image_shape, num_classes, weights=weights, seed=seed)
         built = built if is_auto(preprocessing) else built.with_preprocessing(preprocessing)
-        return built if class_names is None else built.with_class_names(class_names)
+        return built if names_of_classes is None else built.with_class_names(names_of_classes)
     if model.lower() not in {name.lower() for name in names()}:
         raise ValueError(
             f"`model` must be a path ending in {', '.join(_FILES)}, or one of "
             f"{', '.join(names())}. Received: model={model!r}."
         )
     settings["preprocessing"] = None if is_auto(preprocessing) else preprocessing
-    settings["class_names"] = class_names
+    settings["class_names"] = names_of_classes
     _refuse(settings, model, "is trained here on the images, in their classes, as its family is")
     return train(
         model, images, epochs=epochs, augment=augment, seed=seed, cache=cache, progress=progress

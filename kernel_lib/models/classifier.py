@@ -139,7 +139,9 @@ class Classifier:
         """
         choice = choose_preprocessing(value, self.model, self.input_shape)
         if choice.source == "said":
-            known = choice.evidence if source == "said" else f"{say(choice.preprocessing)}: {source}."
+            known = (
+                choice.evidence if source == "said" else f"{say(choice.preprocessing)}: {source}."
+            )
             choice = replace(choice, source=source, evidence=evidence or known)
         other = copy.copy(self)
         other.preprocessing_choice = choice

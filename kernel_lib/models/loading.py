@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import keras
 
-from kernel_lib.models.class_names import as_class_names
+from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.models.networks.registry import names
 from kernel_lib.models.preprocessing_choice import is_auto
@@ -31,7 +31,7 @@ def load(
     preprocessing: Any = None,
     head: str | None = None,
     output: int | str | None = None,
-    class_names: Sequence[str] | str | None = None,
+    class_names: ClassNames | None = None,
     input_size: int | Sequence[int] | None = None,
     name: str | None = None,
 ) -> Classifier:
@@ -47,9 +47,9 @@ def load(
         head: As in `Classifier`; `None` or "auto": as noted beside the model, otherwise "auto".
         output: Position or name of the output to audit, where the model has several; `None`: as
             noted beside the model.
-        class_names: One name a class, in the order of the network's outputs; or a file: `.txt`,
-            one name a line, or `.json`, a list. `None`: as noted beside the model, otherwise "0",
-            "1", ...
+        class_names: One name a class, in the order of the network's outputs, in any form of
+            `kernel_lib.data.class_name_list`: a list, text with commas, a file. `None`: as noted
+            beside the model, otherwise "0", "1", ...
         input_size: Side of the images, or (height, width), where the model leaves it open.
         name: What reports call the model.
 
@@ -83,6 +83,20 @@ def load(
             "cannot bring back: pass load(..., preprocessing=layer)."
         )
     return Classifier(_load_model(path), **settings)
+
+
+def as_class_names(value: ClassNames | None) -> list[str] | None:
+    """Return one name a class; None where none, or an empty list, was given.
+
+    Args:
+        value: any form of `kernel_lib.data.class_name_list`; or a list that holds nothing but the
+            path of such a file, as forms and command lines give it.
+    """
+    if value is None or (not isinstance(value, str | os.PathLike) and len(value) == 0):
+        return None
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    return list(class_name_list(value))
 
 
 def _check_path(path: str | os.PathLike[str]) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -121,7 +122,9 @@ def test_guessing_at_random_is_rarely_taken_for_knowing():
 
 def test_a_leak_that_is_shown_stands_although_the_network_guesses():
     images = brightness_images(200)
-    blind = kl.models.Classifier(brightness_network(), preprocessing=([0.0], [0.5]))
+    blind = kl.models.Classifier(
+        brightness_network(), preprocessing=keras.layers.Rescaling(0.0, 0.5)
+    )
     found = intake(blind, images)
     assert {each.name for each in found.stops} == {"scale"} or found.stops
     guess = dataclasses.replace(
