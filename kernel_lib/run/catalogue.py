@@ -171,7 +171,8 @@ def read_values(path: Path, parameters: tuple[Parameter, ...]) -> dict[str, Any]
             str(name): schema.find(parameters, str(name)).check(values[name]) for name in values
         }
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{path}: {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{path}: {error}") from None
 
 
 def _folders() -> Iterator[Path]:

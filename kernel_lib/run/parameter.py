@@ -175,12 +175,13 @@ class Parameter:
 
     def _problem_of_text(self, text: str) -> str:
         if not text.strip() and not self._takes_empty_text:
-            cures = ["leave it out for its default"] if self.source else []
-            cures += ["give None"] if self.optional else []
-            cures += (
-                ['give "." for the folder of the notebook'] if self.name == "output_dir" else []
-            )
-            return f"must not be empty{': ' if cures else ''}{', or '.join(cures)}"
+            cures = {
+                "leave it out for its default": bool(self.source),
+                "give None": self.optional,
+                'give "." for the folder you are in': self.name == "output_dir",
+            }
+            cure = ", or ".join(each for each, holds in cures.items() if holds)
+            return f"must not be empty{cure and ': '}{cure}"
         if "\0" in text:
             return "must not hold the character NUL"
         try:
@@ -208,7 +209,8 @@ class Parameter:
 
 def did_you_mean(value: object, known: Iterable[object]) -> str:
     """Return the sentence ` Did you mean ...?` for the nearest of `known`, or nothing."""
-    near = difflib.get_close_matches(str(value)[:100], [str(name) for name in known], n=1)
+    text = value if isinstance(value, str) else shown(value)
+    near = difflib.get_close_matches(text[:100], [str(name) for name in known], n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -29,36 +29,36 @@ def relocate(name: str, value: Any, folder: Path) -> Any:
         return value
     kind = KIND_OF_DATA.match(value)
     prefix = kind.group() if kind else ""
-    text = value.removeprefix(prefix)
+    text = os.path.expanduser(value.removeprefix(prefix))
     looks_like_a_path = "." in text or os.path.basename(text) != text or prefix not in ("", "tfds:")
-    path = Path(os.path.expanduser(text))
+    path = Path(text)
     if not (looks_like_a_path and os.path.exists(path)):  # a name, or too long or odd for a path
         return value
     return prefix + (str(path) if path.is_absolute() else _relative(path, folder))
 
 
-def output_folder(value: Any) -> Path:
-    """Return the path that `output_dir` means, with `~` as the person's home folder.
+def output_folder(value: Any, name: str = "output_dir") -> Path:
+    """Return the path that the parameter `name` means, with `~` as the person's home folder.
 
     Raises:
         TypeError: If it is not text.
         ValueError: If it is empty, names an unknown account, or is too long.
     """
     if not isinstance(value, str):
-        raise TypeError(f"`output_dir` must be text (str). Received: output_dir={value!r}.")
+        raise TypeError(f"`{name}` must be text (str). Received: {name}={value!r}.")
     if not value.strip() or "\0" in value:
         raise ValueError(
-            'Set `output_dir` to a folder, or to "." for the folder of the notebook. '
-            f"Received: output_dir={value!r}."
+            f'Set `{name}` to a folder, or to "." for the folder you are in. '
+            f"Received: {name}={value!r}."
         )
     text = os.path.expanduser(value)
     if text.startswith("~"):
         account = text.split("/")[0]
         raise ValueError(
-            f"`output_dir` begins with {account}, but there is no such account. "
+            f"`{name}` begins with {account}, but there is no such account. "
             f"Write ./{account} if a folder has this name."
         )
-    check_length("`output_dir`", text)
+    check_length(f"`{name}`", text)
     return Path(text)
 
 

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from kernel_lib._checks import check_number
 from kernel_lib.run import catalogue, record, schema
 from kernel_lib.run.catalogue import Template
-from kernel_lib.run.paths import relocate
+from kernel_lib.run.paths import output_folder, relocate
 from kernel_lib.run.record import Failure
 from kernel_lib.run.steps import Step, clock, reporter, step
 
@@ -263,7 +263,8 @@ class _Run:
 
 
 def _output_path(template: Template, output: str | Path | None) -> Path:
-    path = Path("outputs") / template.name if output is None else Path(output)
+    folder = Path("outputs") / template.name
+    path = folder if output is None else output_folder(str(output), "output")
     return path if path.suffix == ".ipynb" else path / f"{template.name}.ipynb"
 
 

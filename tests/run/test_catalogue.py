@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 import warnings
+from itertools import pairwise
 
 import papermill
 import pytest
 
-from kernel_lib.run import parameters, template, templates
-from kernel_lib.run.catalogue import preset, read_values
+from kernel_lib.run import parameters, schema, template, templates
+from kernel_lib.run.catalogue import preset, read_template, read_values
 from small_notebooks import notebook
 
 
@@ -64,6 +67,115 @@ def test_unknown_names_suggest_the_nearest(add_template):
         template("qick")
     with pytest.raises(ValueError, match="no preset 'demoo'. Did you mean 'demo'"):
         preset(template("quick"), "demoo")
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+def words(**told: object) -> dict:
+    return notebook("x = 1", metadata={"kernel_lib": told})
+
+
+STRANGE = {
+    "deep_json": nested(100_000),
+    "long_number": '{"nbformat": ' + "9" * 5000 + "}",
+    "not_utf8": b"\xff\xfe",
+    "nul": notebook("x = 1\0"),
+    "deep_list": notebook(f"x = {nested(5_000)}"),
+    "many_signs": notebook("x = " + "-" * 90_000 + "1"),
+    "deep_type": notebook(f"x: {'list[' * 3000}int{']' * 3000} = 1"),
+    "long_union": notebook(f"x: {'|'.join(['int'] * 20_000)} = 1"),
+    "large_cell": notebook("x = 1\n#" + "a" * 200_000),
+    "literal_bytes": notebook("x: Literal[b'a'] = b'a'"),
+    "title": words(title=["a"]),
+    "description": words(description={"a": 1}),
+    "ours": notebook("x = 1", metadata={"kernel_lib": [1]}),
+    "parameters": words(parameters=[1]),
+    "extras": words(parameters={"x": 1}),
+    "choices": words(parameters={"x": {"choices": 3}}),
+    "choice": words(parameters={"x": {"choices": [[1]]}}),
+    "minimum": words(parameters={"x": {"minimum": "1"}}),
+    "maximum": words(parameters={"x": {"maximum": 1e999}}),
+    "help": words(parameters={"x": {"help": 1}}),
+    "cell": {**notebook("x = 1"), "cells": [1]},
+    "source": {**notebook("x = 1"), "cells": [{"cell_type": "markdown", "source": [1]}]},
+    "tags": {**notebook("x = 1"), "cells": [{"cell_type": "code", "metadata": {"tags": 1}}]},
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_strange_notebook_is_refused_in_a_line_that_names_it(tmp_path, name):
+    content = STRANGE[name]
+    path = tmp_path / f"{name}.ipynb"
+    text = content if isinstance(content, (str, bytes)) else json.dumps(content)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=".") as caught:
+        read_template(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_what_is_no_file_or_too_large_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    with pytest.raises(ValueError, match=r"pipe.ipynb is not a notebook: it is not a file"):
+        read_template(tmp_path / "pipe.ipynb")
+    with open(tmp_path / "large.ipynb", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match=r"large.ipynb is not a notebook: it has 1,099,5"):
+        read_template(tmp_path / "large.ipynb")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ValueError, match=r"pipe.yaml cannot be read: it is not a file"):
+        read_values(tmp_path / "pipe.yaml", ())
+
+
+ALIAS = "line . has the alias .a; write the value out instead"
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise("abcdefghi")
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 9)}]}}\n" for old, new in pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("words: &a [*a]", ALIAS),
+        ("words: &a {a: *a}", ALIAS),
+        ("words: &a {<<: *a}", ALIAS),
+        (BOMB, ALIAS),
+        (MERGES, ALIAS),
+        (f"words: {nested(20_000)}", "it is nested too deep"),
+        ("words: " + "1:" * 45_000 + "1", "must be"),
+        ("words: " + "x" * 200_000, "at most 100,000 are read"),
+        ("words: 2030-99-99", "cannot be read: month must be in 1..12"),
+        ("words: !!timestamp x", "cannot be read"),
+        ("words: !!int ''", "cannot be read"),
+        ("words: !!bool x", "cannot be read"),
+        ("words: !!binary AAAA", "must be a list"),
+        ("words: !!set {a}", "must be a list"),
+        ("words: 2030-01-01", "must be a list"),
+        ("words: [[[[[[[[[x]]]]]]]]]", "must not hold lists in lists over 8 levels"),
+        (f"words: [{', '.join('x' * 20_000)}]", "must hold at most 10000 values"),
+        ("count: 0x" + "f" * 9_000, "must lie between -2..63 and 2..63"),
+        ("share: 0x" + "f" * 9_000, "must be finite"),
+        ("share: .nan", "must be finite"),
+        ("share: -.inf", "must be finite"),
+        ("? [a]\n: 1", "cannot be read"),
+        ("0x" + "f" * 9_000 + ": 1", "."),
+        ("\0", "cannot be read"),
+    ],
+)
+def test_a_preset_of_few_lines_cannot_stop_us(tmp_path, text, message):
+    cell = "words: list[str] = []\ncount: int = 0\nshare: float = 0.5"
+    (tmp_path / "bad.yaml").write_text(text)
+    started = time.monotonic()
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        read_values(tmp_path / "bad.yaml", schema.read(notebook(cell)))
+    assert time.monotonic() - started < 20  # a bomb never ends
+    assert "bad.yaml" in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
 
+from kernel_lib.run.parameter import MOST_LEVELS, MOST_VALUES, shown
 from kernel_lib.run.schema import find, read, to_json_schema, validate
 from small_notebooks import notebook as small_notebook
 
@@ -126,6 +128,91 @@ def test_values_take_the_declared_type(name, given, kept):
     value = validate(read(notebook()), {name: given, "needed": "x"})[name]
     assert value == kept
     assert type(value) is type(kept)
+
+
+@pytest.mark.parametrize(
+    "default",
+    [
+        "b'a'",
+        "{1, 2}",
+        "1j",
+        "1e999",
+        "-1e999",
+        "[1e999]",
+        "[b'a']",
+        "{'a': {1}}",
+        "{1: 'a'}",
+        "...",
+        "0x" + "f" * 5_000,
+        "[" * 20 + "]" * 20,
+    ],
+)
+def test_a_default_that_json_cannot_hold_is_shown_as_it_is_written(default):
+    (parameter,) = read(notebook(f"x = {default}"))
+    assert (parameter.default, parameter.source, parameter.type) == (None, default, "any")
+    text = json.dumps(to_json_schema([parameter]), allow_nan=False)
+    assert "default" not in json.loads(text)["properties"]["x"]
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("samples", HUGE, r"must lie between .* Received: samples=an integer of 1329 bits"),
+        ("samples", -(2**63), "must lie between"),
+        ("anything", 2**63, "must lie between"),
+        ("rate", HUGE, "must be finite"),
+        ("rate", -HUGE, "must be finite"),
+        ("model", "", "must not be empty: leave it out for its default"),
+        ("model", " \n", "must not be empty"),
+        ("needed", "", "`needed` must not be empty. Received"),
+        ("layers", ["a", ""], "must not be empty: leave it out for its default, or give None"),
+        ("model", "a\0b", "NUL"),
+        ("anything", "\ud800", "UTF-8"),
+        ("metric", "", "must not be empty"),
+    ],
+)
+def test_values_that_nothing_can_hold_are_refused(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        find(read(notebook()), name).check(value)
+
+
+def test_empty_text_counts_where_the_cell_has_it():
+    cell = 'text: str = ""\nwords: list[str] = [""]\nkind: Literal["", "a"] = "a"\nany = None'
+    parameters = read(notebook(cell))
+    given = {"text": "", "words": ["", "a"], "kind": "", "any": ""}
+    assert validate(parameters, given) == given
+    assert find(parameters, "text").parse("") == ""
+
+
+def test_lists_are_short_and_not_deep():
+    parameter = find(read(notebook()), "anything")
+    within = ["x"]
+    for _ in range(MOST_LEVELS - 1):
+        within = [within]
+    assert parameter.check(within) == within
+    assert len(parameter.check([0] * MOST_VALUES)) == MOST_VALUES
+    deeper = [within]
+    inside = [[0] * (MOST_VALUES // 2), [0] * (MOST_VALUES // 2)]
+    myself: list = []
+    myself.append(myself)
+    bomb: list = ["x"] * 10
+    for _ in range(MOST_LEVELS - 2):
+        bomb = [bomb] * 10
+    for value in (deeper, [0] * (MOST_VALUES + 1), inside, myself, bomb):
+        with pytest.raises(ValueError, match=r"`anything` must (hold at most|not hold lists)"):
+            parameter.check(value)
+    for value in (deeper, myself, {"a": myself}, "x" * 10**6, HUGE, -HUGE, {1: HUGE}):
+        assert len(shown(value)) < 300
+    assert shown("it's") == repr("it's")
+    assert shown([1, 2.5, None, True, "a"]) == "[1, 2.5, None, True, 'a']"
+
+
+def test_deep_text_of_a_command_line_stays_text():
+    text = "[" * 50_000
+    assert find(read(notebook()), "anything").parse(text) == text
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,16 @@ async def test_a_folder_of_results_and_of_damaged_ones(call, result, jp_root_dir
         "verdict": json.dumps(content | {"verdict": {"status": "great"}}),
         "scores": json.dumps(content | {"scores": [1]}),
         "schema": json.dumps(content | {"schema": 99}),
+        "nested": "[" * 100_000,
+        "deep_parameters": json.dumps(content | {"parameters": {"a": nested(100)}}),
+        "deep_provenance": json.dumps(content | {"provenance": nested(100)}),
+        "numbers": '{"schema": ' + "9" * 5000 + "}",
+        "figures": json.dumps(content | {"figures": 7}),
+        "figure": json.dumps(content | {"figures": [{}]}),
+        "tables": json.dumps(content | {"tables": [1]}),
+        "score": json.dumps(content | {"scores": {"a": "x"}}),
+        "status": json.dumps(content | {"verdict": content["verdict"] | {"status": ["pass"]}}),
+        "null": json.dumps(content | {"verdict": None}),
     }
     for name, text in damaged.items():
         (jp_root_dir / name).mkdir()
@@ -68,6 +78,40 @@ async def test_a_folder_of_results_and_of_damaged_ones(call, result, jp_root_dir
     assert reply["results"][0]["figure"] == "deep/audit/figures/curves.png"
     assert {each["place"] for each in reply["broken"]} == set(damaged)
     assert not [each for each in reply["broken"] if str(jp_root_dir) in each["problem"]]
+
+
+def nested(levels: int, inner: object = None) -> dict:
+    for _ in range(levels):
+        inner = {"a": inner}
+    return inner
+
+
+async def test_odd_content_is_shown_as_far_as_it_goes(call, result):
+    content = json.loads((result / "result.json").read_text())
+    content |= {"scores": {"a": float("nan"), "b": float("inf"), "c": 10**400, "d": 1}}
+    content |= {
+        "figures": ["a\0b", "x" * 300, "curves"],
+        "tables": ["main", "wide", "bytes", "a\0b"],
+    }
+    (result / "result.json").write_text(json.dumps(content))
+    (result / "tables" / "wide.csv").write_text("a\n" + "x" * 200_000)
+    (result / "tables" / "bytes.csv").write_bytes(b"a\n\xff")
+    reply = await call("GET", "result", form="ResultDetail", folder="deep/audit")
+    assert reply["scores"] == {"a": None, "b": None, "c": None, "d": 1}
+    assert [each["name"] for each in reply["figures"]] == ["curves"]
+    main, wide, bytes_, none = reply["tables"]
+    assert main["num_rows"] == 2
+    for table in (wide, bytes_):
+        assert table["columns"] == ["This table cannot be read"]
+        assert table["path"].startswith("deep/audit/tables/")
+    assert none["path"] == ""
+
+
+async def test_a_very_large_result_is_named(call, result):
+    with open(result / "result.json", "ab") as file:
+        file.truncate(2**36)
+    reply = await call("GET", "results", form="ResultList", folder="")
+    assert "more than 33,554,432 bytes" in reply["broken"][0]["problem"]
 
 
 @pytest.mark.parametrize("folder", ["..", "../..", "deep/../..", "link", ".hidden", "missing"])
