@@ -136,7 +136,7 @@ def _traced(network: CompiledNetwork) -> dict[str, Place]:
 
     def body(images: tf.Tensor) -> tf.Tensor:
         logits, _ = network.forward(images, alter=note)
-        found.update(_read(images, logits, taps))
+        found.update(_read(images, logits, taps, network))
         return logits
 
     probe = tf.function(body, input_signature=[network.image_spec], autograph=False)
@@ -145,7 +145,10 @@ def _traced(network: CompiledNetwork) -> dict[str, Place]:
 
 
 def _read(
-    images: tf.Tensor, logits: tf.Tensor, taps: list[tuple[Tap, tf.Tensor]]
+    images: tf.Tensor,
+    logits: tf.Tensor,
+    taps: list[tuple[Tap, tf.Tensor]],
+    network: CompiledNetwork,
 ) -> dict[str, Place]:
     operations = images.graph.get_operations()  # in order: inputs before what uses them
     before = _paths_from(images, operations)
@@ -158,7 +161,7 @@ def _read(
         key = tensor.name
         is_cut = total > 0 and before[key] * after[key] == total
         parents = (names[key],) if key in names else _parents(tensor, names)
-        is_logits = key == logits.name or after[key] == 0
+        is_logits = network.holds_scores(tensor) or after[key] == 0
         result[tap.name] = Place(tap, is_cut, is_cut and affine[key], parents, is_logits)
         names[key] = tap.name
     return result

@@ -257,6 +257,7 @@ def _dense(
 
 
 def _stand_in(network: Any, values: tf.Tensor) -> tf.Tensor:
-    """Images of the right shape that nothing will read."""
+    """Images of the right shape that nothing will read; free axes stay free."""
     size = [length or 32 for length in network.image_spec.shape[1:]]
-    return tf.zeros([tf.shape(values)[0], *size], tf.float32)
+    blank = tf.zeros([tf.shape(values)[0], *size], tf.float32)
+    return tf.raw_ops.PlaceholderWithDefault(input=blank, shape=network.image_spec.shape)

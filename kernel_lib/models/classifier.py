@@ -6,7 +6,9 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +22,15 @@ from kernel_lib._checks import check_choice, check_count
 from kernel_lib.data._validation import within_rounding
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.models import class_order
+from kernel_lib.models.input_shapes import checked_size, image_shape, trial_shapes
 from kernel_lib.models.preprocessing import Preprocessing
 from kernel_lib.models.preprocessing_choice import PreprocessingChoice, choose_preprocessing, say
-from kernel_lib.network.compiled import CompiledNetwork, in_batches
-from kernel_lib.network.head import HEADS
+from kernel_lib.network.compiled import NO_GRADIENT, CompiledNetwork, in_batches
+from kernel_lib.network.head import HEADS, KINDS, ReadingError
+from kernel_lib.network.state import differs, held
+
+# What Keras and TensorFlow raise when a model cannot take what it is given.
+_RUN_ERRORS = (ValueError, TypeError, NotImplementedError, AttributeError, tf.errors.OpError)
 
 
 class Classifier:
@@ -39,11 +46,22 @@ class Classifier:
             file with scale and offset, a `.npy` or `.npz` file with a mean image (and `std`), or a
             Keras layer. How it is known is in `preprocessing_source` ("said", "stored", "read off
             the network", "measured", "assumed") and, in a sentence, in `preprocessing_evidence`.
-        head: "auto" finds the logits behind a softmax or sigmoid; "logits" takes the output as it
-            is; "probabilities" takes log-probabilities where no softmax can be found.
+        head: how the class scores are read. "auto" finds the logits behind a softmax or sigmoid,
+            and takes the output as logits where there is neither; "logits" takes the output as it
+            is; "probabilities" takes the logarithm where no softmax can be found; "multi_label"
+            reads one independent score a class, of which any number can be true (found by itself
+            where several sigmoid units end the model); "multi_label_probabilities" takes the
+            log-odds of independent probabilities where no sigmoid can be found.
         output: position or name of the output to audit, where the model has several.
         class_names: one name a class.
+        input_size: height and width, or one number for both, where the model leaves them free:
+            all images then have this size. None: any size that the model can take.
         name: what reports call the model.
+
+    Attributes:
+        input_shape: (height, width, channels) of the images, None where any size will do.
+        input_size: (height, width) at which the model was tried.
+        num_classes: number of classes; two for one sigmoid unit.
 
     Raises:
         ValueError: the model does not take images, gives no class scores, or gives probabilities
@@ -60,6 +78,7 @@ class Classifier:
         head: str = "auto",
         output: int | str | None = None,
         class_names: Sequence[str] | None = None,
+        input_size: int | Sequence[int] | None = None,
         name: str | None = None,
     ):
         if not isinstance(model, keras.Model):
@@ -76,37 +95,82 @@ class Classifier:
         self.head = head
         self.name = name or model.name
         self.history: list[dict[str, float]] = []
-        self.input_shape = _image_shape(model)
+        self._given_size = checked_size(input_size)
+        self.input_shape = image_shape(model, self._given_size)
         self.preprocessing_choice = choose_preprocessing(preprocessing, model, self.input_shape)
         self.network = CompiledNetwork(
             model, self.preprocessing.apply, head, output, self.input_shape
         )
-        self.num_classes = self._check_output()
+        self.input_size, noise_logits = self._first_run()
+        self.num_classes = noise_logits.shape[1]
+        self._refuse_hidden_probabilities(noise_logits)
         self.class_names = _class_names(class_names, self.num_classes)
 
-    def _check_output(self) -> int:
-        """Run two noise images once: shapes, finiteness and the kind of head show at once."""
-        height, width, channels = (size or 32 for size in self.input_shape)
-        noise = np.random.default_rng(0).random((2, height, width, channels), np.float32)
-        try:
-            logits = self.network.logits_function()(tf.constant(noise)).numpy()
-        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-            raise ValueError(
-                f"The model {self.name!r} cannot be run on images of shape "
-                f"{(height, width, channels)}: {_first_line(error)}"
-            ) from error
-        if logits.ndim != 2 or logits.shape[1] < 2:
-            raise ValueError(
-                "An image classifier gives one score a class, shape (num_images, num_classes). "
-                f"The model {self.name!r} gives shape {('num_images', *logits.shape[1:])}."
-            )
-        if self.head == "auto" and self.network.head_kind == "linear" and _are_shares(logits):
+    def _first_run(self) -> tuple[tuple[int, int], np.ndarray]:
+        """Run two noise images, at the first size that works; return the size and the logits."""
+        shapes, errors = trial_shapes(self.input_shape), []
+        for shape in shapes:
+            try:
+                logits = self._answer(_noise(shape))
+            except ReadingError:
+                raise
+            except _RUN_ERRORS as error:
+                errors.append(error)
+                continue
+            if np.isfinite(logits).all() or shape == shapes[-1]:
+                return shape[:2], logits
+        sizes = f"{shapes[0]}" if len(shapes) == 1 else f"{shapes[0]} to {shapes[-1]}"
+        cure = ""
+        if len(shapes) > 1:
+            cure = " Say the size that it was made for, such as Classifier(model, input_size=224)."
+        raise ValueError(
+            f"The model {self.name!r} cannot be run on images of shape {sizes}: "
+            f"{_first_line(errors[-1])}{cure}"
+        ) from errors[-1]
+
+    def _refuse_hidden_probabilities(self, logits: np.ndarray) -> None:
+        """Refuse an output that is taken for logits but looks like probabilities."""
+        if self.network.head_kind != "linear" or self.head not in ("auto", "multi_label"):
+            return
+        is_one_unit = self.network.num_units == 1
+        scores = logits[:, 1:] * 2 if is_one_unit else logits
+        if self.head == "auto" and not is_one_unit and _are_shares(scores):
             raise ValueError(
                 f"The model {self.name!r} gives probabilities, but no softmax can be found behind "
                 "them. Audits need logits: take the softmax off the model, or pass "
                 "Classifier(model, head='probabilities') to read log-probabilities instead."
             )
-        return int(logits.shape[1])
+        if not (_are_probabilities(scores) and self._stays_within_one(is_one_unit)):
+            return
+        own = "probabilities" if is_one_unit else "multi_label_probabilities"
+        raise ValueError(
+            f"The model {self.name!r} gives values between 0 and 1 whatever it is shown, as "
+            "probabilities are, but neither a softmax nor a sigmoid can be found behind them. "
+            f"Audits need logits: pass Classifier(model, head={own!r}) if they are probabilities "
+            f"of {'the second class' if is_one_unit else 'each class on its own'}, or "
+            "head='logits' if they are scores that happen to lie there."
+        )
+
+    def _stays_within_one(self, is_one_unit: bool) -> bool:
+        """Whether even inputs far out of range, which drive any score far, stay in [0, 1]."""
+        if self.network.input_dtype.is_integer:
+            return True
+        noise = _noise((*self.input_size, self.input_shape[2] or 3))
+        far = np.concatenate([noise * factor for factor in (-1e4, -1e2, 1e2, 1e4)])
+        logits = self._answer(far.astype(np.float32))
+        scores = logits[:, 1:] * 2 if is_one_unit else logits
+        return _are_probabilities(scores[np.isfinite(scores).all(axis=1)])
+
+    def _answer(self, images: np.ndarray) -> np.ndarray:
+        """Logits of a few images, unchecked."""
+        with self._held_state():
+            return self.network.logits_function()(tf.constant(images)).numpy()
+
+    @contextmanager
+    def _held_state(self) -> Iterator[None]:
+        """Whatever the model writes to itself when it is run is put back on leaving."""
+        with held(self.network.assigned_variables):
+            yield
 
     # --- preprocessing ------------------------------------------------------------------------
 
@@ -168,7 +232,34 @@ class Classifier:
         """Logits (num_images, num_classes) float32 of images in [0, 1]."""
         images = self.check_images(images)
         check_count("batch_size", batch_size)
-        return in_batches(self.network.logits_function(), batch_size, images)[0]
+        with self._held_state():
+            return in_batches(self.network.logits_function(), batch_size, images)[0]
+
+    def probabilities(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """Probabilities (num_images, num_classes) float32 of images in [0, 1].
+
+        The softmax of the logits; where `is_multi_label`, the sigmoid of each.
+        """
+        logits = self.logits(images, batch_size)
+        return (tf.sigmoid(logits) if self.is_multi_label else tf.nn.softmax(logits)).numpy()
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether each class is judged on its own (several sigmoid units), not one against all."""
+        return self.network.is_multi_label
+
+    def is_deterministic(self) -> bool:
+        """Whether two predictions of the same images are the same: no dropout left on, say."""
+        noise = tf.constant(_noise((*self.input_size, self.input_shape[2] or 3)))
+        function = self.network.logits_function()
+        with self._held_state():
+            return not differs(function(noise).numpy(), function(noise).numpy())
+
+    def is_batch_independent(self) -> bool:
+        """Whether an image's prediction does not depend on the other images of its batch."""
+        noise = _noise((*self.input_size, self.input_shape[2] or 3))
+        company = np.concatenate([noise[:1], np.zeros_like(noise), np.ones_like(noise)])
+        return not differs(self._answer(noise[:1]), self._answer(company)[:1])
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Predicted class of each image, (num_images,) int64."""
@@ -255,6 +346,73 @@ class Classifier:
         """Whether the classes have names, rather than being counted "0", "1", ..."""
         return self.class_names != _class_names(None, self.num_classes)
 
+    # --- facts ----------------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Facts about the network, as an intake shows them; all values are plain Python.
+
+        Returns:
+            name; input_shape (None where any size will do), input_size (at which it was tried)
+            and input_dtype; compute_dtypes of its layers; preprocessing; head (a key of
+            `kernel_lib.network.head.KINDS`), head_in_words and is_multi_label; output (which of
+            several); num_classes and class_names; num_parameters; num_layers; num_taps, last_map
+            (the last tap of maps with more than one pixel, or None) and last_tap;
+            is_deterministic; is_batch_independent; has_gradient (of the logits at the image); and
+            notes, sentences on what is unusual.
+        """
+        taps = self.network.taps()
+        maps = [tap.name for tap in taps if tap.is_map and tap.has_many_pixels]
+        facts = {
+            "name": self.name,
+            "input_shape": self.input_shape,
+            "input_size": self.input_size,
+            "input_dtype": self.network.input_dtype.name,
+            "compute_dtypes": sorted(_compute_dtypes(self.model)),
+            "preprocessing": self.preprocessing.name,
+            "head": self.network.head_kind,
+            "head_in_words": self._head_in_words(),
+            "is_multi_label": self.is_multi_label,
+            "output": self.network.output,
+            "num_classes": self.num_classes,
+            "class_names": self.class_names,
+            "num_parameters": self.num_parameters,
+            "num_layers": len({id(tap.layer) for tap in taps}),
+            "num_taps": len(taps),
+            "last_map": maps[-1] if maps else None,
+            "last_tap": taps[-1].name if taps else None,
+            "is_deterministic": self.is_deterministic(),
+            "is_batch_independent": self.is_batch_independent(),
+            "has_gradient": self.network.has_gradient,
+        }
+        return facts | {"notes": self._notes(facts)}
+
+    def _head_in_words(self) -> str:
+        words = f"{self.network.num_units} units; logits are {KINDS[self.network.head_kind]}"
+        if self.network.num_units == 1:
+            return words.replace("1 units", "1 unit") + ", read as [-z/2, z/2] for two classes"
+        return f"{words}; each class on its own" if self.is_multi_label else words
+
+    def _notes(self, facts: dict[str, Any]) -> list[str]:
+        said = {
+            "The softmax at the end is applied to values that are probabilities already (an "
+            "activation before it is a softmax or sigmoid): confidences can never be high. Take "
+            "one of the two off and train again.": self.network.is_squashed_twice,
+            "Two predictions of the same image differ: something random is on at inference, such "
+            "as dropout called with training=True. Verdicts depend on the draw.": not facts[
+                "is_deterministic"
+            ],
+            "An image's prediction depends on the other images of its batch, as with batch "
+            "normalization called with training=True.": facts["is_deterministic"]
+            and not facts["is_batch_independent"],
+            f"The input is {facts['input_dtype']}: pixels are rounded to whole numbers, and "
+            "gradients go straight through the rounding.": self.network.input_dtype.is_integer,
+            "The logits have no gradient at the image: " + NO_GRADIENT: not facts["has_gradient"],
+            "Only probabilities are known. Their logarithms differ from the logits by one number "
+            "for each image: predictions and confidences are exact, gradients are those of the "
+            "log-probability.": facts["head"] == "log_probabilities",
+        }
+        return [sentence for sentence, is_so in said.items() if is_so]
+
     # --- identity -----------------------------------------------------------------------------
 
     @property
@@ -270,12 +428,30 @@ class Classifier:
         """
         layers = [(*_kind(tap.layer), list(tap.shape)) for tap in self.network.taps()]
         content = hashlib.blake2b(digest_size=16)
-        content.update(json.dumps([self.preprocessing.describe(), self.head, layers]).encode())
+        settings = [self.preprocessing.describe(), self.head, layers]
+        if self.network.output is not None:
+            settings.append(self.network.output)
+        content.update(json.dumps(settings).encode())
         for variable in self.model.weights:
             value = np.asarray(variable)
             content.update(f"{value.dtype}{value.shape}".encode())
             content.update(value.tobytes())
         return content.hexdigest()
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments that make the same classifier of a copy of its model.
+
+        Example:
+            >>> Classifier(keras.models.clone_model(classifier.model), **classifier.settings())
+        """
+        return {
+            "preprocessing": self.preprocessing_choice,
+            "head": self.head,
+            "output": self.network.output,
+            "class_names": self.class_names,
+            "input_size": self._given_size,
+            "name": self.name,
+        }
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model as ``.keras``, and beside it, in ``.keras.json``, how it wants input."""
@@ -325,31 +501,6 @@ def check_unit_range(images: np.ndarray) -> None:
         )
 
 
-def _image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]:
-    try:
-        inputs = model.inputs
-    except (AttributeError, ValueError):
-        inputs = None
-    if not inputs:
-        shape = getattr(model, "_build_shapes_dict", None) or {}
-        known = next(iter(shape.values()), None)
-        return _three(tuple(known)) if known is not None else (None, None, None)
-    if len(inputs) != 1:
-        raise ValueError(
-            f"An image classifier takes one input. The model {model.name!r} takes {len(inputs)}."
-        )
-    return _three(tuple(inputs[0].shape))
-
-
-def _three(shape: tuple) -> tuple[int | None, int | None, int | None]:
-    if len(shape) != 4:
-        raise ValueError(
-            "The model must take images of shape (num_images, height, width, channels). "
-            f"It takes {shape}."
-        )
-    return shape[1], shape[2], shape[3] if shape[3] is not None else 3
-
-
 def _class_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
     if names is None:
         return tuple(str(index) for index in range(num_classes))
@@ -370,8 +521,25 @@ def _are_shares(values: np.ndarray) -> bool:
     return bool((values >= 0).all() and np.allclose(values.sum(axis=1), 1, atol=1e-3))
 
 
+def _are_probabilities(values: np.ndarray) -> bool:
+    return bool((values >= 0).all() and (values <= 1).all() and (values > 0).any())
+
+
+def _noise(shape: Sequence[int]) -> np.ndarray:
+    return np.random.default_rng(0).random((2, *shape), np.float32)
+
+
+def _compute_dtypes(model: keras.Model) -> set[str]:
+    own = [layer for layer in model._flatten_layers() if layer.weights]
+    return {str(layer.compute_dtype) for layer in own if not isinstance(layer, keras.Model)}
+
+
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]
+    """What a long message of Keras says, without colors and the list of arguments."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return (said or lines or [type(error).__name__])[0]
 
 
 __all__ = [

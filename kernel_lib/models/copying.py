@@ -31,11 +31,4 @@ def copied(classifier: Classifier, seed: int = 0) -> Classifier:
             "never changes. Use a Functional or Sequential model, or give its class a "
             "get_config() and a from_config()."
         ) from error
-    return Classifier(
-        copy,
-        preprocessing=classifier.preprocessing_choice,
-        head=classifier.head,
-        output=classifier.network.output,
-        class_names=classifier.class_names,
-        name=classifier.name,
-    )
+    return Classifier(copy, **classifier.settings())

@@ -143,7 +143,7 @@ def write_settings(classifier: Classifier, path: Path) -> None:
         "head": classifier.head,
         "output": classifier.network.output,
         "class_names": list(classifier.class_names) if classifier.is_named else None,
-        "input_size": getattr(classifier, "input_size", None),
+        "input_size": classifier.settings()["input_size"],
         "name": classifier.name,
     }
     with atomic_path(path.with_name(path.name + ".json")) as temporary:

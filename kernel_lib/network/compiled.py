@@ -9,14 +9,27 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kernel_lib.network.head import linear_logits
-from kernel_lib.network.observe import listen
+from kernel_lib.network.head import ReadingError, read_scores
+from kernel_lib.network.observe import Listener, listen
+from kernel_lib.network.state import assigned_variables
+from kernel_lib.network.whole_numbers import WholePixels, input_dtype
+
+# Why logits may not depend on the image by anything that has a gradient, and what helps.
+NO_GRADIENT = (
+    "somewhere in the model's own code pixels become whole numbers, or are rounded. Methods that "
+    "need gradients would give blank maps. Declare the input as keras.Input(shape, dtype='uint8') "
+    "and leave the cast to the model's first layer, keras.layers.Rescaling(1 / 255), or use the "
+    "methods that need no gradient."
+)
+# Operations whose registered gradient is nothing or zero.
+_FLAT = {"Ceil", "Floor", "OnesLike", "Rint", "Round", "Sign", "StopGradient", "ZerosLike"}
 
 Alteration = Callable[[str, keras.Operation, tf.Tensor], tf.Tensor]
 
@@ -33,6 +46,11 @@ class Tap:
     def is_map(self) -> bool:
         """Whether the output is a stack of feature maps (height, width, channels)."""
         return len(self.shape) == 3
+
+    @property
+    def has_many_pixels(self) -> bool:
+        """Whether its maps have more than one pixel, or may have."""
+        return self.is_map and (self.shape[0] is None or self.shape[0] * (self.shape[1] or 2) > 1)
 
 
 class CompiledNetwork:
@@ -57,6 +75,10 @@ class CompiledNetwork:
     ):
         self.model, self.preprocess, self.head, self.output = model, preprocess, head, output
         self.head_kind = ""
+        self.is_multi_label = self.is_squashed_twice = False
+        self.num_units = 0
+        self._score_names: set[str] = set()
+        self.input_dtype = input_dtype(model)
         self._functions: dict[Any, tf.types.experimental.ConcreteFunction] = {}
         self._taps: list[Tap] = []
         self._images = tf.TensorSpec((None, *image_shape), tf.float32)
@@ -66,6 +88,8 @@ class CompiledNetwork:
         """The same network with images prepared in another way; nothing is compiled yet."""
         other = copy.copy(self)
         other.preprocess, other._functions, other._taps = preprocess, {}, []
+        for known in ("assigned_variables", "has_gradient"):
+            vars(other).pop(known, None)
         return other
 
     # --- reading, inside a trace -----------------------------------------------------------------
@@ -78,40 +102,72 @@ class CompiledNetwork:
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Run the network on symbolic images; return its logits and its values at `taps`.
 
-        `alter(name, layer, output)` may replace the output of any layer on the way.
+        `alter(name, layer, output)` may replace the output of any layer on the way. Logits, values
+        and what `alter` is given are float32, whatever type the network computes in; they lie on
+        the way from the images to the logits, so gradients with respect to them are float32 too.
         """
         values: dict[str, tf.Tensor] = {}
+        wanted = set(taps)
 
         def on_output(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:
-            output = alter(name, layer, output) if alter else output
-            values[name] = output
-            return output
+            if alter is None and name not in wanted:
+                values[name] = output
+                return output
+            wide = tf.cast(output, tf.float32)
+            values[name] = alter(name, layer, wide) if alter else wide
+            return tf.cast(values[name], output.dtype)
 
-        with listen(self.model, on_output):
-            output = self.model(self.preprocess(images), training=False)
-        logits, self.head_kind = linear_logits(self._chosen(output), self.head)
+        scores = read_scores(self._chosen(self.run(images, on_output)), self.head)
+        self.head_kind, self.is_multi_label = scores.kind, scores.is_multi_label
+        self._score_names, self.num_units = scores.names, scores.num_units
+        self.is_squashed_twice = scores.is_squashed_twice
         missing = [name for name in taps if name not in values]
         if missing:
             raise ValueError(_unknown_taps(missing, list(values)))
-        return logits, [values[name] for name in taps]
+        return scores.logits, [values[name] for name in taps]
+
+    def holds_scores(self, tensor: tf.Tensor) -> bool:
+        """Whether a tensor of the trace just made holds the class scores themselves."""
+        return tensor.name in self._score_names
+
+    def run(self, images: tf.Tensor, listener: Listener) -> Any:
+        """Everything that the model gives for images in [0, 1], at inference."""
+        inputs = self.preprocess(images)
+        bypass = None
+        if self.input_dtype.is_integer:
+            bypass = WholePixels(inputs, self.input_dtype)
+            inputs = bypass.pixels
+        with listen(self.model, listener, bypass):
+            return self.model(inputs, training=False)
 
     def _chosen(self, output: Any) -> tf.Tensor:
         if isinstance(output, dict):
-            names = list(output)
-            chosen = output.get(self.output) if self.output is not None else None
+            named = dict(output)
         elif isinstance(output, list | tuple):
-            names = [str(position) for position in range(len(output))]
-            by_name = dict(zip(names, output, strict=True))
-            chosen = by_name.get(str(self.output))
-        else:
+            named = dict(zip(_output_names(self.model, len(output)), output, strict=True))
+        elif self.output in (None, 0, "0", *_output_names(self.model, 1)):
             return output
-        if chosen is None:
-            raise ValueError(
-                f"The model has several outputs; say which one holds the class scores with "
-                f"Classifier(..., output=...). Known: {', '.join(names)}. "
-                f"Received: output={self.output!r}."
-            )
+        else:
+            named = dict(zip(_output_names(self.model, 1), [output], strict=True))
+        by_position = {str(position): each for position, each in enumerate(named.values())}
+        chosen = (by_position | named).get(str(self.output))
+        if chosen is None and self.output is None and len(named) == 1:
+            chosen = next(iter(named.values()))
+        if chosen is None or not tf.is_tensor(chosen):
+            raise ReadingError(self._which_output(named))
         return chosen
+
+    def _which_output(self, named: dict[str, Any]) -> str:
+        known = [
+            f"{position} ({name!r}, shape {tuple(getattr(each, 'shape', '?'))})"
+            for position, (name, each) in enumerate(named.items())
+        ]
+        several = "The model has several outputs" if len(named) > 1 else "The model has one output"
+        return (
+            f"{several}; say which one holds the class scores, by position or name, with "
+            f"Classifier(..., output=...). Known: {', '.join(known)}. "
+            f"Received: output={self.output!r}."
+        )
 
     def function(
         self, key: Any, body: Callable[..., Any], signature: Sequence[tf.TensorSpec]
@@ -157,6 +213,8 @@ class CompiledNetwork:
         `alter` changes the backward pass (guided backpropagation); give it a `key` of its own.
         """
 
+        self.check_gradient()
+
         def body(images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(images)
@@ -181,6 +239,37 @@ class CompiledNetwork:
             return [logits, *values, *slopes]
 
         return self.function(("tap gradients", tuple(taps)), body, [self._images, self._targets])
+
+    @cached_property
+    def assigned_variables(self) -> list[keras.Variable]:
+        """Variables that the model writes to when it is run: see `kernel_lib.network.state`."""
+        return assigned_variables(self.model, self.logits_function())
+
+    @cached_property
+    def has_gradient(self) -> bool:
+        """Whether the logits depend on the image through operations that have gradients."""
+        function = self.logits_function()
+        waiting, seen = list(function.graph.outputs), set()
+        while waiting:
+            tensor = waiting.pop()
+            if tensor is function.graph.inputs[0]:
+                return True
+            if tensor.name in seen or tensor.op.type in _FLAT or not tensor.dtype.is_floating:
+                continue
+            seen.add(tensor.name)
+            waiting += tensor.op.inputs
+        return False
+
+    def check_gradient(self) -> None:
+        """Raise where every gradient at the image would be zero.
+
+        Raises:
+            ReadingError: the message says why, and what helps.
+        """
+        if not self.has_gradient:
+            raise ReadingError(
+                f"The logits of {self.model.name!r} have no gradient at the image: {NO_GRADIENT}"
+            )
 
     # --- what there is to read -------------------------------------------------------------------
 
@@ -244,6 +333,16 @@ def in_batches(
 def fitting_batch_size(image_shape: Sequence[int]) -> int:
     """A batch that keeps two cores busy and memory small: 128 at 32 pixels, 8 at 224."""
     return int(np.clip(128 * 32 * 32 * 3 // int(np.prod(image_shape)), 8, 128))
+
+
+def _output_names(model: keras.Model, count: int) -> list[str]:
+    """Names of a model's outputs, where they come without names; their positions else."""
+    try:
+        names = [str(name) for name in model.output_names]
+    except (AttributeError, ValueError):
+        names = []
+    is_good = len(names) == count and len(set(names)) == count
+    return names if is_good else [str(position) for position in range(count)]
 
 
 def _unknown_taps(missing: Sequence[str], known: Sequence[str]) -> str:

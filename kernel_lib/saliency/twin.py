@@ -69,9 +69,7 @@ def _trained_twin(
         raise ValueError("test='labels' needs an ImageSet with a train split, or `twin`.")
     fresh = Classifier(
         keras.models.clone_model(classifier.model),
-        preprocessing=classifier.preprocessing_choice,
-        head=classifier.head,
-        name=f"{classifier.name} twin",
+        **classifier.settings() | {"name": f"{classifier.name} twin"},
     )
     randomize(fresh, None, seed)
     return train(
