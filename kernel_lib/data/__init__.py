@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kernel_lib.data.arrays import from_arrays
 from kernel_lib.data.classes import class_name_list
+from kernel_lib.data.conversion import as_images
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.labelme import labelme_instances, labelme_mask
 from kernel_lib.data.labelme_export import export_labelme, write_labelme
@@ -16,6 +17,7 @@ __all__ = [
     "ImageSet",
     "MaskImport",
     "Reading",
+    "as_images",
     "class_name_list",
     "export_labelme",
     "from_arrays",

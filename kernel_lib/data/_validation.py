@@ -103,7 +103,12 @@ def label_array(
         )
     lowest = -1 if missing_allowed else 0
     if array.min() < lowest:
-        raise ValueError(f"`{name}` must be at least {lowest}. Received: {array.min()}.")
+        cure = (
+            " Labels -1 and 1 become class ids by labels = (labels + 1) // 2."
+            if set(np.unique(array)) == {-1, 1}
+            else ""
+        )
+        raise ValueError(f"`{name}` must be at least {lowest}. Received: {array.min()}.{cure}")
     return array.astype(np.int64, copy=False)
 
 

@@ -112,7 +112,14 @@ def test_whole_numbers_are_ids_of_declared_classes(frame: pd.DataFrame, tmp_path
     assert images.labels.tolist() == [0, 1, 2] * 4
 
 
-@pytest.mark.parametrize("form", [["cow", "Dog", "cat", "NA"], "cow,Dog,cat,NA", {"cow": 0, "Dog": 1, "cat": 2, "NA": 3}])  # fmt: skip
+@pytest.mark.parametrize(
+    "form",
+    [
+        ["cow", "Dog", "cat", "NA"],
+        "cow,Dog,cat,NA",
+        {"cow": 0, "Dog": 1, "cat": 2, "NA": 3},
+    ],
+)
 def test_names_alone_are_those_of_the_primary_column(
     frame: pd.DataFrame, tmp_path: Path, form: Any
 ) -> None:
