@@ -1,8 +1,10 @@
-"""A detector of wrong predictions that can be fitted, saved in a script, and asked again."""
+"""A detector of wrong predictions that can be fitted, saved, loaded, and asked again."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +41,8 @@ class ErrorDetector:
         >>> detector = kl.errors.ErrorDetector("both").fit(model, held_out.images, held_out.labels)
         >>> suspicion = detector.score(new.images)
         >>> withheld = detector.flag(new.images, rule="risk", value=0.02)
+        >>> detector.save("detector.npz")
+        >>> detector = kl.errors.ErrorDetector.load("detector.npz", model)  # on another day
     """
 
     def __init__(
@@ -95,6 +99,39 @@ class ErrorDetector:
     ) -> np.ndarray:
         """Whether each prediction should be withheld, (num_images,) bool."""
         return self.score(images) > self.threshold(rule, value)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted detector to a file, without the network.
+
+        Args:
+            path: an ``.npz`` file of plain arrays; nothing in it can run.
+
+        Returns:
+            The file.
+
+        Raises:
+            ValueError: not fitted yet, or a head that cannot be written as arrays.
+        """
+        self._check_fitted()
+        from kernel_lib.errors.detector_file import save
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], model: Any) -> Self:
+        """Read what `save` wrote; the detector gives the same scores to the last bit.
+
+        Args:
+            path: the file.
+            model: the network it was fitted on, a Keras model or a `Classifier`.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: damaged, no detector, or fitted on another network.
+        """
+        from kernel_lib.errors.detector_file import load
+
+        return load(cls, path, as_classifier(model))
 
     def _make(self) -> Any:
         return self.definition.make(self.options)

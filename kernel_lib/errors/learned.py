@@ -11,6 +11,7 @@ import numpy as np
 from kernel_lib._checks import check_choice, check_count
 from kernel_lib._random import random_stream
 from kernel_lib.errors.evidence import Evidence
+from kernel_lib.errors.fitted import Arrays, from_arrays, to_arrays
 from kernel_lib.errors.profiles import ClassProfiles
 from kernel_lib.errors.scorers import Scorer, one_thread, votes_of
 
@@ -52,6 +53,21 @@ class Head:
         """Chance of being wrong, (num_images,)."""
         return self.classifier.predict_proba(self._scaled(np.asarray(values, np.float64)))[:, 1]
 
+    def state(self) -> dict[str, np.ndarray]:
+        """What was learned, as arrays by name.
+
+        Raises:
+            ValueError: a head that cannot be written as arrays.
+        """
+        learned = under("classifier", to_arrays(self.name, self.classifier))
+        return {"mean": self.mean, "span": self.span} | learned
+
+    def restore(self, state: Arrays) -> Self:
+        """Take up what `state` of the same head gave."""
+        self.mean, self.span = state["mean"], state["span"]
+        self.classifier = from_arrays(self.name, below("classifier", state))
+        return self
+
     def _scaled(self, values: np.ndarray) -> np.ndarray:
         return (values - self.mean) / self.span
 
@@ -77,6 +93,13 @@ class Learned:
     def score(self, evidence: Evidence) -> np.ndarray:
         return self.head.score(self.features(evidence))
 
+    def state(self) -> dict[str, np.ndarray]:
+        return self.head.state()
+
+    def restore(self, state: Arrays) -> Self:
+        self.head.restore(state)
+        return self
+
 
 class Profiled:
     """A classifier on how each prediction's conductance fits the profile of its class."""
@@ -95,6 +118,15 @@ class Profiled:
     def score(self, evidence: Evidence) -> np.ndarray:
         return self.learned.score(evidence)
 
+    def state(self) -> dict[str, np.ndarray]:
+        return under("profiles", self.profiles.state()) | under("learned", self.learned.state())
+
+    def restore(self, state: Arrays) -> Self:
+        self.profiles = ClassProfiles().restore(below("profiles", state))
+        self.learned = Learned(self.profiles.features, self.head, self.seed)
+        self.learned.restore(below("learned", state))
+        return self
+
 
 class Combined:
     """Label change rate and conductance: a second stage on out-of-fold scores of the first."""
@@ -112,6 +144,24 @@ class Combined:
 
     def score(self, evidence: Evidence) -> np.ndarray:
         return self.second.score(_pairs(evidence, self.scorer.score(evidence)))
+
+    def state(self) -> dict[str, np.ndarray]:
+        return under("second", self.second.state()) | under("first", self.scorer.state())
+
+    def restore(self, state: Arrays) -> Self:
+        self.second.restore(below("second", state))
+        self.scorer = self.first().restore(below("first", state))
+        return self
+
+
+def under(name: str, state: Arrays) -> dict[str, np.ndarray]:
+    """The arrays with `name` before each name."""
+    return {f"{name}/{key}": value for key, value in state.items()}
+
+
+def below(name: str, state: Arrays) -> dict[str, np.ndarray]:
+    """The arrays that `under` put below `name`."""
+    return {k.removeprefix(f"{name}/"): v for k, v in state.items() if k.startswith(f"{name}/")}
 
 
 def _pairs(evidence: Evidence, chances: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -30,6 +31,22 @@ class ClassProfiles:
         for tap, values in evidence.conductance.items():
             mean, deviation = _by_class(values[right], classes, num_classes)
             self.mean[tap], self.deviation[tap] = mean, deviation
+            self.specific[tap] = mean - mean.mean(axis=0)
+        return self
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What was read, as arrays by name; places, not names of taps, tell them apart."""
+        found = {"taps": np.array(list(self.mean))}
+        for place, tap in enumerate(self.mean):
+            found |= {f"mean_{place}": self.mean[tap], f"deviation_{place}": self.deviation[tap]}
+        return found
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Take up what `state` gave."""
+        self.mean, self.deviation, self.specific = {}, {}, {}
+        for place, tap in enumerate(state["taps"].tolist()):
+            mean = state[f"mean_{place}"]
+            self.mean[tap], self.deviation[tap] = mean, state[f"deviation_{place}"]
             self.specific[tap] = mean - mean.mean(axis=0)
         return self
 

@@ -5,8 +5,9 @@ Every scorer has `fit(evidence, wrong)` and `score(evidence)`; a higher score is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -38,6 +39,14 @@ class Scorer(Protocol):
         """Suspicion, (num_images,)."""
         ...
 
+    def state(self) -> dict[str, np.ndarray]:
+        """What was learned, as arrays by name."""
+        ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Take up what `state` of a scorer of the same kind gave."""
+        ...
+
 
 class Plain:
     """A function of the evidence that needs no fitting."""
@@ -53,6 +62,12 @@ class Plain:
     def score(self, evidence: Evidence) -> np.ndarray:
         return self.function(evidence)
 
+    def state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        return self
+
 
 class Temperature:
     """Maximum softmax after one temperature, fitted on calibration predictions."""
@@ -65,6 +80,13 @@ class Temperature:
 
     def score(self, evidence: Evidence) -> np.ndarray:
         return confidence.msp(np.asarray(evidence.logits, np.float64) / self.temperature)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"temperature": np.array(self.temperature)}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        self.temperature = float(state["temperature"])
+        return self
 
 
 class Mahalanobis:
@@ -96,6 +118,15 @@ class Mahalanobis:
             return near
         return near - _squared((features - self.mean) @ self.whole.T)
 
+    def state(self) -> dict[str, np.ndarray]:
+        found = {"means": self.means, "mean": self.mean, "within": self.within}
+        return found if self.whole is None else found | {"whole": self.whole}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        self.means, self.mean, self.within = state["means"], state["mean"], state["within"]
+        self.whole = state["whole"] if self.relative else None
+        return self
+
 
 class NearestNeighbours:
     """Distance to the k-th nearest right calibration image, unit features (Sun et al. 2022)."""
@@ -103,16 +134,24 @@ class NearestNeighbours:
     needs_fit = True
 
     def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
-        from sklearn.neighbors import NearestNeighbors
-
-        features, _ = _right(evidence, wrong)
-        count = min(_NEIGHBOURS, len(features))
-        self.neighbours = NearestNeighbors(n_neighbors=count).fit(_unit(features))
-        return self
+        return self._search(_unit(_right(evidence, wrong)[0]))
 
     def score(self, evidence: Evidence) -> np.ndarray:
         with one_thread():
             return self.neighbours.kneighbors(_unit(evidence.features))[0][:, -1]
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"known": self.known}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        return self._search(state["known"])
+
+    def _search(self, known: np.ndarray) -> Self:
+        from sklearn.neighbors import NearestNeighbors
+
+        self.known, count = known, min(_NEIGHBOURS, len(known))
+        self.neighbours = NearestNeighbors(n_neighbors=count).fit(known)
+        return self
 
 
 class TrustScore:
@@ -125,14 +164,10 @@ class TrustScore:
     needs_fit = True
 
     def fit(self, evidence: Evidence, wrong: np.ndarray) -> Self:
-        from sklearn.neighbors import NearestNeighbors
-
         features, classes = _right(evidence, wrong)
-        self.trees: dict[int, Any] = {}
-        for c in np.unique(classes):
-            dense = _without_thinnest(features[classes == c])
-            self.trees[int(c)] = NearestNeighbors(n_neighbors=1).fit(dense)
-        return self
+        return self._search(
+            {int(c): _without_thinnest(features[classes == c]) for c in np.unique(classes)}
+        )
 
     def score(self, evidence: Evidence) -> np.ndarray:
         features = np.asarray(evidence.features, np.float64)
@@ -146,6 +181,21 @@ class TrustScore:
         other = distances.min(axis=1)
         # A class never seen right is infinitely far: then only the other distance is known.
         return np.where(np.isinf(own), 1e6, own / np.maximum(other, 1e-12))
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {str(c): dense for c, dense in self.dense.items()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        return self._search({int(c): dense for c, dense in state.items()})
+
+    def _search(self, dense: dict[int, np.ndarray]) -> Self:
+        from sklearn.neighbors import NearestNeighbors
+
+        self.dense = dense
+        self.trees: dict[int, Any] = {
+            c: NearestNeighbors(n_neighbors=1).fit(each) for c, each in dense.items()
+        }
+        return self
 
 
 class SequentialRate:
@@ -172,6 +222,13 @@ class SequentialRate:
         order = shuffled_order(len(said.predictions), self.seed)
         self.found: SequentialVotes = from_votes(said, self.test, order)
         return self.found.suspicion
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {name: np.array(value) for name, value in asdict(self.test).items()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        self.test = SequentialTest(**{name: float(value) for name, value in state.items()})
+        return self
 
 
 def one_thread() -> AbstractContextManager:
