@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,3 +48,28 @@ def test_writers_of_one_path_do_not_mix(tmp_path) -> None:
         list(pool.map(write, contents))
     assert path.read_text() in contents
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "'{path}'"),
+        (OSError("800 requested and 0 written"), "{path} cannot be written: 800 requested"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "another"), "'another'"),
+        (ConnectionResetError("by peer"), "by peer"),
+    ],
+)
+def test_an_error_of_the_system_names_the_file(tmp_path, raised, told):
+    path = tmp_path / "scores.npz"
+    with pytest.raises(type(raised)) as caught, atomic_path(path):
+        raise raised
+    assert caught.value is raised
+    assert told.format(path=path) in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_temporary_file_names_the_real_one(tmp_path):
+    path = tmp_path / "scores.npz"
+    with pytest.raises(FileNotFoundError) as caught, atomic_path(path) as at:
+        os.rename(at, tmp_path / "elsewhere")
+    assert caught.value.filename == str(path)
