@@ -213,5 +213,21 @@ def test_our_own_templates_are_readable_and_every_preset_is_valid():
         assert {"ci", "demo"} <= set(each.presets)
         for name in each.presets:
             preset(each, name)
-        seen = papermill.inspect_notebook(each.path)
-        assert set(seen) <= {parameter.name for parameter in each.parameters}
+        seen = papermill.inspect_notebook(each.path)  # knows one line each, and no `X | None`
+        assert set(seen) == {parameter.name for parameter in each.parameters}
+        assert all(theirs["inferred_type_name"] != "None" for theirs in seen.values())
+
+
+def test_cures_are_parameters_of_every_template_that_loads_a_model():
+    cures = {"preprocessing", "class_names", "input_size", "output"}
+    for each in templates():
+        known = {parameter.name: parameter for parameter in each.parameters}
+        if "model" in known:
+            assert cures <= set(known), each.name
+            source = each.path.read_text(encoding="utf-8")
+            assert all(f"{name}={name}," in source for name in cures), each.name
+            assert known["preprocessing"].parse("4,5,4;-2,-2,-1.8") == "4,5,4;-2,-2,-1.8"
+            assert known["class_names"].parse("red,green") == ["red", "green"]
+            assert known["input_size"].parse("64") == 64
+            assert known["input_size"].parse("none") is None
+            assert known["output"].parse("1") == "1"
