@@ -129,7 +129,7 @@ def class_name_tuple(name: str, names: Sequence[str], labels: np.ndarray) -> tup
     if highest >= len(names):
         raise ValueError(
             f"`{name}` names {len(names)} classes, so labels must lie in 0..{len(names) - 1}. "
-            f"Received: a label of {highest}."
+            f"Received: a label of {highest}.{_from_one(labels, len(names))}"
         )
     if len(names) < 2 and names != UNLABELLED:
         raise ValueError(
@@ -140,6 +140,13 @@ def class_name_tuple(name: str, names: Sequence[str], labels: np.ndarray) -> tup
         repeated = sorted({each for each in names if names.count(each) > 1})
         raise ValueError(f"`{name}` must differ from one another. Received twice: {repeated}.")
     return names
+
+
+def _from_one(labels: np.ndarray, num_classes: int) -> str:
+    known = labels[labels >= 0]
+    if known.min() == 1 and known.max() == num_classes:
+        return " They seem to start at 1, and class ids start at 0: labels = labels - 1."
+    return ""
 
 
 def _labels_of(name: str) -> str:

@@ -21,7 +21,7 @@ def from_arrays(
     images: np.ndarray,
     labels: np.ndarray,
     *,
-    class_names: ClassNames = (),
+    class_names: ClassNames | None = (),
     name: str = "arrays",
     tasks: Mapping[str, np.ndarray] | None = None,
     task_class_names: Mapping[str, Sequence[str]] | None = None,
@@ -104,11 +104,11 @@ def from_published_splits(
     return from_arrays(images, labels, class_names=class_names, name=name, splits=splits)
 
 
-def _given_names(class_names: ClassNames) -> tuple[str, ...]:
+def _given_names(class_names: ClassNames | None) -> tuple[str, ...]:
     """Return names as the image set checks them; lists pass, other forms are read."""
     if isinstance(class_names, (str, os.PathLike, Mapping)):
         return class_name_list(class_names)
-    return tuple(class_names)
+    return () if class_names is None else tuple(class_names)
 
 
 def unit_images(images: np.ndarray) -> np.ndarray:

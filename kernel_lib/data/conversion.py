@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from kernel_lib.data._validation import MOST_CLASSES, UNLABELLED
+from kernel_lib.data._validation import UNLABELLED
 from kernel_lib.data.arrays import flat_labels, from_arrays, from_published_splits
-from kernel_lib.data.classes import ClassNames, class_name_list, match_names, only_counted
+from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.data.folder_listing import list_folder
 from kernel_lib.data.image_formats import is_image_file
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.labels import as_class_ids, counted
+from kernel_lib.data.labels import all_names, as_class_ids
 from kernel_lib.data.load import load, names
 from kernel_lib.data.streams import gathered
 
@@ -184,29 +184,11 @@ def _from_arrays(
     return from_arrays(
         pixels,
         ids,
-        class_names=_all_names(ids, own_names or found_names, wanted),
+        class_names=all_names(ids, own_names or found_names, wanted),
         name="images",
         seed=seed,
         notes=[*notes, *said, *of_labels],
     )
-
-
-def _all_names(
-    ids: np.ndarray, found: tuple[str, ...] | None, wanted: tuple[str, ...] | None
-) -> tuple[str, ...]:
-    """Return names for the classes of labels, those of wanted classes without an image included.
-
-    So labels of one class are a set too, where a person names the others.
-    """
-    if wanted is None or len(ids) == 0:
-        return found or ()
-    if found is None:
-        highest = int(ids.max())
-        return counted(max(highest + 1, 2)) if 0 <= highest < MOST_CLASSES else ()
-    if only_counted(found):
-        return found
-    taken = set(match_names(found, wanted).places.tolist())
-    return (*found, *(name for place, name in enumerate(wanted) if place not in taken))
 
 
 def _checked_pixels(pixels: Any) -> tuple[np.ndarray, list[str]]:

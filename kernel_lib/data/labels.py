@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from kernel_lib.data._validation import MOST_CLASSES
 from kernel_lib.data.arrays import flat_labels
+from kernel_lib.data.classes import match_names, only_counted
 
 ONE_HOT = "one-hot labels turned into class ids"
 
@@ -31,7 +33,7 @@ def as_class_ids(
             f"Received: labels of the shape {array.shape}."
         )
     if array.ndim == 2:
-        if not _is_one_hot(array):
+        if not is_one_hot(array):
             raise ValueError(
                 f"Labels of the shape {array.shape} must be one-hot: one class in each row. If "
                 "an image can be of several classes, each column is a task: images = "
@@ -49,12 +51,30 @@ def as_class_ids(
     return array, None, []
 
 
+def all_names(
+    ids: np.ndarray, found: tuple[str, ...] | None, wanted: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """Return names for the classes of labels, those of wanted classes without an image included.
+
+    So labels of one class are a set too, where a person names the others.
+    """
+    if wanted is None or len(ids) == 0:
+        return found or ()
+    if found is None:
+        highest = int(ids.max())
+        return counted(max(highest + 1, 2)) if 0 <= highest < MOST_CLASSES else ()
+    if len(found) > 1 or only_counted(found):
+        return found
+    taken = set(match_names(found, wanted).places.tolist())
+    return (*found, *(name for place, name in enumerate(wanted) if place not in taken))
+
+
 def counted(number: int) -> tuple[str, ...]:
     """Names of classes that only have numbers: the columns say how many there are."""
     return tuple(map(str, range(number)))
 
 
-def _is_one_hot(rows: np.ndarray) -> bool:
+def is_one_hot(rows: np.ndarray) -> bool:
     """Whether each row is highest in one column and equal in all others, as in all rows."""
     if rows.dtype.kind not in "fiub":
         return False

@@ -7,7 +7,8 @@
 
 The second layout is that of Keras' `mnist.npz`. Labels (num_images, num_tasks) hold one column per
 task; five columns without names are read as the tasks of the generated shapes, in whose published
-files the labels are spelled `lables`. The arrays `class_names` (text) and `masks` (bool) are read
+files the labels are spelled `lables`. One-hot labels, names, and whole numbers as floats are read
+as class ids. The arrays `class_names` (text) and `masks` (bool) are read
 where the first layout has them. Nothing is unpickled.
 """
 
@@ -25,6 +26,7 @@ from kernel_lib.data._shape_labels import TASKS
 from kernel_lib.data.arrays import flat_labels, from_arrays
 from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.data.image_set import ImageSet
+from kernel_lib.data.labels import all_names, as_class_ids, is_one_hot
 from kernel_lib.data.splits import SPLIT_WORDS, completed_splits
 
 _IMAGES = ("images", "x", "X", "data")
@@ -37,7 +39,7 @@ def load_npz(
     test: str | Path | None = None,
     tasks: Sequence[str] | None = None,
     primary: str | None = None,
-    class_names: ClassNames = (),
+    class_names: ClassNames | None = None,
     task_class_names: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
 ) -> ImageSet:
@@ -59,7 +61,7 @@ def load_npz(
             it holds does not fit together.
         FileNotFoundError: If there is no such file.
     """
-    class_names = class_name_list(class_names) if class_names else ()
+    wanted = None if class_names is None else class_name_list(class_names)
     arrays = _read(Path(path))
     parts = _parts(arrays, path)
     if test is not None:
@@ -70,22 +72,26 @@ def load_npz(
     columns = _columns(labels, tasks)
     schema = dict(TASKS) if tuple(columns) == tuple(TASKS) else {}
     schema |= {task: tuple(names) for task, names in (task_class_names or {}).items()}
+    notes: list[str] = []
+    own = tuple(arrays["class_names"].astype(str).tolist()) if "class_names" in arrays else None
     if columns:
         primary = check_choice("primary", primary or next(iter(columns)), columns)
-        labels, class_names = columns[primary], class_names or schema.get(primary, ())
-    own = arrays["class_names"].astype(str).tolist() if "class_names" in arrays else []
-    own = [] if columns else own
+        labels, own = columns[primary], schema.get(primary)
+    else:
+        labels, found, notes = as_class_ids(labels, len(images))
+        own = own or found
     made = from_arrays(
         images,
         labels,
-        class_names=own or class_names,
+        class_names=all_names(labels, own, wanted),
         name=Path(path).stem,
         tasks=columns,
         task_class_names=schema,
         masks=arrays.get("masks") if test is None else None,
         splits=completed_splits(labels, published, seed=seed),
+        notes=notes,
     )
-    return made.with_classes(class_names) if own and len(class_names) else made
+    return made if wanted is None else made.with_classes(wanted)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -149,14 +155,15 @@ def _columns(labels: np.ndarray, tasks: Sequence[str] | None) -> dict[str, np.nd
             raise ValueError("`tasks` names label columns, but the labels are a single column.")
         return {}
     num_columns = labels.shape[1]
+    if tasks is None and is_one_hot(labels):
+        return {}
     labels = _missing_as_minus_one(labels)
-    one_hot = np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()
-    if tasks is None and num_columns == len(TASKS) and not one_hot:
+    if tasks is None and num_columns == len(TASKS):
         tasks = tuple(TASKS)
     if tasks is None:
         raise ValueError(
-            f"The labels have {num_columns} columns. If they are tasks, name them, as in "
-            "tasks=('shape', 'color'); if they are one-hot, store labels.argmax(axis=1)."
+            f"The labels have {num_columns} columns and are not one-hot. If they are tasks, name "
+            "them, as in tasks=('shape', 'color')."
         )
     if len(tasks) != num_columns:
         raise ValueError(f"`tasks` names {len(tasks)} tasks, but there are {num_columns} columns.")

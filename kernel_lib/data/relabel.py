@@ -9,7 +9,6 @@ import numpy as np
 
 from kernel_lib.data._validation import UNLABELLED
 from kernel_lib.data.classes import (
-    ClassMatch,
     ClassNames,
     class_name_list,
     match_names,
@@ -47,7 +46,7 @@ def with_classes(images: ImageSet, class_names: ClassNames, done: str = BY_NAME)
         if place < 0 and count
     ]
     if strangers:
-        raise ValueError(_unknown_classes(images, wanted, strangers, match))
+        raise ValueError(_unknown_classes(images, wanted, strangers, match.places))
     notes = [f"{done}{spellings(match)}"]
     absent = sorted({*range(len(wanted))} - set(match.places[counts > 0].tolist()))
     if absent:
@@ -116,9 +115,10 @@ def _relabelled(
 
 
 def _unknown_classes(
-    images: ImageSet, wanted: tuple[str, ...], strangers: list[str], match: ClassMatch
+    images: ImageSet, wanted: tuple[str, ...], strangers: list[str], places: np.ndarray
 ) -> str:
-    known = np.flatnonzero(match.places >= 0).tolist()
+    held = np.bincount(images.labels, minlength=images.num_classes) > 0
+    known = np.flatnonzero((places >= 0) & held).tolist()
     message = (
         f"The images have classes that are not among those named: {quoted(strangers)}. "
         f"Named: {quoted(wanted)}."

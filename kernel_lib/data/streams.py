@@ -104,9 +104,20 @@ def _elements(stream: Any) -> Iterator[Any]:
     if hasattr(stream, "as_numpy_iterator"):
         return iter(stream.as_numpy_iterator())
     # By index where that is possible: a sequence of Keras or PyTorch need not stop by itself.
-    if hasattr(stream, "__getitem__") and hasattr(stream, "__len__"):
+    if _has_places(stream):
         return (stream[place] for place in range(len(stream)))
     return iter(stream)
+
+
+def _has_places(stream: Any) -> bool:
+    return hasattr(stream, "__getitem__") and hasattr(stream, "__len__")
+
+
+def _read_through(stream: Any) -> str:
+    """The elements of `images` as one writes them; a sequence need not stop by itself."""
+    if _has_places(stream) and not isinstance(stream, (list, tuple)):
+        return "(images[k] for k in range(len(images)))"
+    return "images"
 
 
 def _examples(element: Any) -> Iterator[tuple[np.ndarray, Any]]:
@@ -171,14 +182,15 @@ def _stacked(keeper: _Keeper, stream: Any) -> tuple[np.ndarray, np.ndarray | Non
         raise ValueError(
             f"The images of the data set have the shape {pixels.shape[1:]}, which looks like "
             "channels first, as PyTorch has it. Move them: images = kernel_lib.data.as_images("
-            "[(np.moveaxis(np.asarray(x), -3, -1), y) for x, y in images])."
+            f"[(np.moveaxis(np.asarray(x), -3, -1), y) for x, y in {_read_through(stream)}])."
         )
     if pixels.dtype.kind == "f" and pixels.min() >= 0 and 2 < pixels.max() <= 255:
         if not _is_from_directory(stream):
             raise ValueError(
                 f"The images of the data set must lie in [0, 1]. Received: values up to "
                 f"{pixels.max():g}, which look like bytes. Divide them: images = "
-                "kernel_lib.data.as_images([(np.asarray(x) / 255, y) for x, y in images])."
+                "kernel_lib.data.as_images([(np.asarray(x) / 255, y) for x, y in "
+                f"{_read_through(stream)}])."
             )
         pixels = pixels.astype(np.float32) / 255
         notes.append("pixels 0 to 255, as image_dataset_from_directory gives them, divided by 255")

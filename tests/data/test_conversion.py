@@ -218,6 +218,29 @@ def test_what_keras_makes_of_a_folder(tmp_path: Path, mode: str) -> None:
     np.testing.assert_allclose(scaled.images, ours.images, atol=1e-6)
 
 
+def test_what_an_image_data_generator_makes_of_a_folder(tmp_path: Path) -> None:
+    for name, place in (("cat", 0), ("dog", 1)):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            Image.fromarray(BYTES[place * 4 + number]).save(tmp_path / name / f"{number}.png")
+    flow = tf.keras.preprocessing.image.ImageDataGenerator().flow_from_directory(
+        tmp_path, target_size=(5, 4), shuffle=False, batch_size=3, classes=["dog", "cat"]
+    )
+    with pytest.raises(ValueError, match="which look like bytes") as caught:
+        as_images(flow)
+    images = follow(caught.value, images=flow, kernel_lib=kernel_lib)
+    flow = tf.keras.preprocessing.image.ImageDataGenerator(rescale=1 / 255).flow_from_directory(
+        tmp_path, target_size=(5, 4), shuffle=False, batch_size=3, classes=["dog", "cat"]
+    )
+    ours = load(f"folder:{tmp_path}", size=(5, 4), interpolation="nearest", exif=False,
+                alpha="ignore", class_names=["dog", "cat"])  # fmt: skip
+    assert as_images(flow).class_names == ours.class_names == ("dog", "cat")
+    for each in (images, as_images(flow)):
+        order = np.argsort(ours.labels, kind="stable")
+        np.testing.assert_array_equal(each.labels, ours.labels[order])
+        np.testing.assert_allclose(each.images, ours.images[order], atol=1e-6)
+
+
 def test_places(tmp_path: Path) -> None:
     for number, name in enumerate(("cat", "dog")):
         (tmp_path / "set" / name).mkdir(parents=True)
@@ -287,10 +310,9 @@ def test_arrays_of_another_form_are_refused_with_a_cure(
     np.testing.assert_allclose(mended.images, UNIT[: len(mended)], atol=1e-6)
 
 
-@pytest.mark.parametrize("batched", [False, True])
-def test_channels_first_in_a_data_set_is_refused_with_a_cure(batched: bool) -> None:
-    pairs = Sequence(np.moveaxis(UNIT, -1, 1), LABELS)
-    value = Loader(pairs) if batched else pairs.pairs
+@pytest.mark.parametrize("form", [lambda each: each, Loader, lambda each: each.pairs])
+def test_channels_first_in_a_data_set_is_refused_with_a_cure(form: Any) -> None:
+    value = form(Sequence(np.moveaxis(UNIT, -1, 1), LABELS))
     with pytest.raises(ValueError, match="channels first, as PyTorch has it") as caught:
         as_images(value)
     mended = follow(caught.value, images=value, kernel_lib=kernel_lib)

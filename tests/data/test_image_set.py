@@ -147,6 +147,7 @@ def test_it_shows_itself() -> None:
         ({"labels": np.eye(4)[LABELS]}, r"labels.argmax\(axis=1\)"),
         ({"labels": LABELS - 1}, "`labels` must be at least 0. Received: -1"),
         ({"class_names": ("a", "b")}, "labels must lie in 0..1. Received: a label of 3"),
+        ({"labels": LABELS + 1, "class_names": tuple("abcd")}, "start at 1.*labels = labels - 1"),
         ({"class_names": ("a", "b", "a", "c")}, r"Received twice: \['a'\]"),
         ({"labels": np.zeros(20, int)}, "at least two classes"),
         ({"masks": np.ones((20, 4, 4), bool)}, r"`masks` must have the shape .* = \(20, 4, 5\)"),

@@ -72,7 +72,9 @@ def test_label_columns_become_tasks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images.labels, LABELS % 2)
     assert images.class_names == ("no", "yes")
     assert (images.tasks["hat"] == -1).sum() == 10
-    with pytest.raises(ValueError, match=r"3 columns\. If they are tasks, name them"):
+    with pytest.raises(
+        ValueError, match=r"3 columns and are not one-hot. If they are tasks, name them"
+    ):
         load(name)
     with pytest.raises(ValueError, match="names 2 tasks, but there are 3 columns"):
         load(name, tasks=("age", "smile"))
@@ -100,8 +102,29 @@ def test_published_files_of_the_shapes(tmp_path: Path) -> None:
 
 def test_one_hot_labels_are_not_taken_for_tasks(tmp_path: Path) -> None:
     name = saved(tmp_path / "a.npz", images=PIXELS, labels=np.eye(5, dtype=int)[LABELS])
-    with pytest.raises(ValueError, match=r"if they are one-hot, store labels.argmax\(axis=1\)"):
+    images = load(name)
+    assert (images.labels.tolist(), images.num_classes) == (LABELS.tolist(), 5)
+    assert not images.tasks
+    assert images.notes == ("one-hot labels turned into class ids",)
+    columns = np.stack([LABELS, LABELS % 2], axis=1)
+    name = saved(tmp_path / "b.npz", images=PIXELS, labels=columns)
+    with pytest.raises(ValueError, match="2 columns and are not one-hot.*tasks=") as caught:
         load(name)
+    assert list(load(name, tasks=("shape", "color")).tasks) == ["shape", "color"]
+    assert "tasks=('shape', 'color')" in str(caught.value)
+
+
+def test_labels_in_other_forms(tmp_path: Path) -> None:
+    words = np.array(["red", "green", "blue"])[LABELS]
+    name = saved(tmp_path / "a.npz", images=PIXELS, labels=words)
+    assert load(name).class_names == ("blue", "green", "red")
+    images = load(name, class_names=["red", "green", "black", "blue"])
+    assert [images.class_names[label] for label in images.labels] == words.tolist()
+    name = saved(tmp_path / "b.npz", images=PIXELS, labels=LABELS * 1.0)
+    assert load(name).labels.tolist() == LABELS.tolist()
+    name = saved(tmp_path / "c.npz", images=PIXELS, labels=LABELS + 1)
+    with pytest.raises(ValueError, match="from 1 to 3, and class ids start at 0"):
+        load(name, class_names=["red", "green", "blue"])
 
 
 class Harmful:
