@@ -250,7 +250,9 @@ def _summed_up(
     arrays = _arrays(classifier, test, diagnosis, before, course, num_display, seed, batch_size)
     origin = provenance(classifier, images, seed)
     scores = {name: float(value) for name, value in _scores(found, tables).items()}
-    return DoctorResult(scores, tables, arrays, judge(found), parameters, origin)
+    treated = next((each for kind, _, each in course.treatments if kind == "treated"), None)
+    network = None if treated is None else treated.classifier
+    return DoctorResult(scores, tables, arrays, judge(found), parameters, origin, network=network)
 
 
 def _findings(

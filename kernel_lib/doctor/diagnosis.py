@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +21,14 @@ from kernel_lib.doctor.reliance import overlap, scaled, share_of_classes, thresh
 from kernel_lib.doctor.samples import Samples, find_samples
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.compiled import fitting_batch_size
+from kernel_lib.tasks.record_file import read_record, write_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NUM_GROUPS = 20  # of images of a class, for intervals
+_KIND = "a diagnosis"  # in a file
+_AT_TAP = ("sums", "counts", "energy")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,64 @@ class Diagnosis:
     def layers(self) -> tuple[str, ...]:
         """Names of the diagnosed layers, from the input to the output."""
         return tuple(self.averages)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the diagnosis to an ``.npz`` file of plain arrays; `load` reads it."""
+        about = {
+            "layers": list(self.layers),
+            "tap": self.tap,
+            "class_names": list(self.class_names),
+            "threshold": self.threshold,
+            "parameters": self.parameters,
+        }
+        arrays = {f"averages_{place}": each for place, each in enumerate(self.averages.values())}
+        arrays |= {name: getattr(self, name) for name in _AT_TAP}
+        return write_record(path, _KIND, about, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Diagnosis:
+        """Read what `save` wrote, equal to the last bit.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: damaged, or no diagnosis.
+
+        Example:
+            >>> diagnose(model, images).save("diagnosis.npz")
+            >>> treat(model, images, Diagnosis.load("diagnosis.npz"))
+        """
+        about, arrays = read_record(path, _KIND)
+        try:
+            layers = [str(name) for name in about["layers"]]
+            found = cls(
+                averages={name: arrays[f"averages_{place}"] for place, name in enumerate(layers)},
+                tap=about["tap"],
+                class_names=tuple(map(str, about["class_names"])),
+                threshold=about["threshold"],
+                parameters=dict(about["parameters"]),
+                sums=arrays["sums"],
+                counts=arrays["counts"],
+                energy=arrays["energy"],
+            )
+            found._check()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is no whole diagnosis: {error}.") from error
+        return found
+
+    def _check(self) -> None:
+        """Refuse parts of different networks or data."""
+        threshold_rule(self.threshold)
+        num_classes = len(self.class_names)
+        tables = [self.averages[self.tap], *self.averages.values()]
+        fits = (
+            all(each.ndim == 2 and len(each) == num_classes for each in tables)
+            and self.counts.shape == (num_classes, NUM_GROUPS)
+            and self.sums.shape == (*self.counts.shape, tables[0].shape[1])
+            and self.energy.ndim == 3
+            and len(self.energy) == num_classes
+        )
+        if not fits:
+            raise ValueError("its arrays do not fit together")
 
     def relies(self, layer: str | None = None) -> np.ndarray:
         """M, bool (num_classes, num_channels): whether a class relies on a channel."""

@@ -32,6 +32,7 @@ from typing import Any
 from kernel_lib.tasks import FolderInUseError, hold
 
 RESULT = "result.json"
+NETWORK = "treated.keras"  # for audits that make one
 LOCK = ".result.lock"
 WAIT_SECONDS = 60.0  # a save takes seconds; for so long a second one waits its turn
 _STAGING = ".result-"
@@ -119,6 +120,11 @@ class Staging:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)
             self._digests[name] = file_digest(path)
+
+    def drop(self, name: str) -> None:
+        """Leave out a file that could not be written to its end."""
+        self._digests.pop(name, None)
+        (self.path / name).unlink(missing_ok=True)
 
     def seal(self, content: Mapping[str, Any]) -> None:
         """Write result.json, which names the other files; with it the result is whole."""
@@ -319,4 +325,4 @@ def _is_own(name: Any) -> bool:
     return is_part or name in _OTHER_FILES
 
 
-_OTHER_FILES = ("arrays.npz", "page.html", "treated.keras", "treated.keras.json")
+_OTHER_FILES = ("arrays.npz", "page.html", NETWORK, f"{NETWORK}.json")

@@ -65,6 +65,19 @@ def test_it_compares_treatment_and_control_and_leaves_the_network(classifier, se
     pictures = {path.stem for path in (folder / "figures").glob("*.png")}
     assert pictures >= {"comparison", "saliency", "correlation", "channels", "ablation", "history"}
 
+    # The treated network is handed over, the same to the last bit, also by a result that was read.
+    again = loaded.treated()
+    assert again.digest == result.treated().digest != before
+    assert again.name == f"{classifier.name}_md"
+    right = again.predict(seen.test.images) == seen.test.labels
+    np.testing.assert_array_equal(right, result.arrays["right_treated"][0])
+    loaded.save(folder)  # over itself
+    elsewhere = DoctorResult.load(loaded.save(tmp_path / "elsewhere"))
+    assert elsewhere.treated().digest == again.digest
+    (folder / "treated.keras").write_bytes(b"of another run")
+    with pytest.raises(ValueError, match=r"treated\.keras is not the file that was written with"):
+        DoctorResult.load(folder)
+
 
 def test_without_treatment_and_without_masks(classifier, seen):
     bare = replace(seen, masks=None)
@@ -73,6 +86,8 @@ def test_without_treatment_and_without_masks(classifier, seen):
     assert np.isnan(result.scores["background_reliance"])
     assert result.parameters["blame"] == "errors"
     assert "networks" not in result.figures()
+    with pytest.raises(ValueError, match="holds no treated network: it was made with treatment="):
+        result.treated()
     other = audit(classifier, bare, treatment=False, min_confidence=0, batch_size=5, progress=False)
     for name in ("averages", "relies", "right_before"):
         np.testing.assert_allclose(result.arrays[name], other.arrays[name], rtol=1e-5)

@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 
 from kernel_lib.data import ImageSet
-from kernel_lib.doctor import class_gradients, diagnose, find_samples
+from kernel_lib.doctor import Diagnosis, class_gradients, diagnose, find_samples
 from kernel_lib.doctor.noise import noise_words, uniform_noise
 from kernel_lib.doctor.reliance import overlap, scaled, share_of_classes, threshold_rule
+from kernel_lib.doctor.treat import recipe_for
 from kernel_lib.models import Classifier
+from kernel_lib.tasks.record_file import read_record, write_record
 
 from .conftest import two_layer_network
 
@@ -62,6 +64,40 @@ def test_noise_belongs_to_the_image_not_to_the_batch(classifier, seen):
     plain = diagnose(classifier, seen, **QUIET)
     np.testing.assert_allclose(one.averages["conv1"], other.averages["conv1"], rtol=1e-4)
     assert not np.allclose(one.averages["conv1"], plain.averages["conv1"], rtol=1e-3)
+
+
+def test_a_diagnosis_is_saved_and_loaded(classifier, seen, tmp_path):
+    diagnosis = diagnose(classifier, seen, **QUIET)
+    path = diagnosis.save(tmp_path / "diagnosis")
+    again = Diagnosis.load(path)
+    assert path.name == "diagnosis.npz"
+    assert again.layers == diagnosis.layers
+    for layer in diagnosis.layers:
+        assert again.averages[layer].tobytes() == diagnosis.averages[layer].tobytes()
+    assert again.channels().equals(diagnosis.channels())
+    rest = ("tap", "class_names", "threshold", "parameters")
+    assert all(getattr(again, name) == getattr(diagnosis, name) for name in rest)
+    assert again.save(tmp_path / "again.npz").read_bytes() == path.read_bytes()
+    recipes = [recipe_for(classifier, seen, each)[0] for each in (diagnosis, again)]
+    assert recipes[0] == recipes[1]
+
+
+def test_parts_of_a_diagnosis_are_no_diagnosis(classifier, seen, tmp_path):
+    about, arrays = read_record(
+        diagnose(classifier, seen, **QUIET).save(tmp_path / "d.npz"), "a diagnosis"
+    )
+    path = tmp_path / "part.npz"
+    for name in arrays:
+        parts = {key: value for key, value in arrays.items() if key != name}
+        for changed in (parts, parts | {name: arrays[name][:-1]}):
+            write_record(path, "a diagnosis", about, changed)
+            with pytest.raises(ValueError, match=r"part\.npz is no whole diagnosis"):
+                Diagnosis.load(path)
+    for name in about:
+        lacking = {key: value for key, value in about.items() if key != name}
+        write_record(path, "a diagnosis", lacking, arrays)
+        with pytest.raises(ValueError, match=r"part\.npz is no whole diagnosis"):
+            Diagnosis.load(path)
 
 
 def test_noise_is_uniform_and_centred():
