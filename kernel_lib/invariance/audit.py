@@ -16,11 +16,11 @@ from kernel_lib.data import ImageSet
 from kernel_lib.invariance.assessor import Assessor, bundled, setting_of
 from kernel_lib.invariance.checklist import chosen_images
 from kernel_lib.invariance.features import taps_of
+from kernel_lib.invariance.loss import RulesCost, rules_cost, shown_loss
 from kernel_lib.invariance.result import InvarianceResult, Measured, summarize
 from kernel_lib.invariance.signals import Signals
 from kernel_lib.invariance.sweep import sweep
 from kernel_lib.invariance.transforms import CLEAN, Rules, Stepper, as_rules, as_transform
-from kernel_lib.invariance.truth import ground_truth
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.report.provenance import provenance
@@ -106,15 +106,17 @@ def audit(
     pixels = tested.images if isinstance(tested, ImageSet) else classifier.check_images(tested)
     if assessor == "auto" and judge is not None and not _fits(judge, signals):
         judge = None
-    for_features, for_truth = _halves(signals, seed)
-    truth = None
+    for_features, for_truth, judged = _parts(signals, seed, halved=judge is not None)
+    size = batch_size or fitting_batch_size(pixels.shape[1:])
+    truth = cost = None
     if for_truth is not None:
-        truth = ground_truth(
-            for_truth, invariant_below=invariant_below, broken_above=broken_above, seed=seed
-        )
+        truth = shown_loss(
+            for_truth, invariant_below=invariant_below, broken_above=broken_above,
+            images_per_judged=len(signals) / len(for_truth), seed=seed,
+        )  # fmt: skip
+        cost = _rules_cost(classifier, pixels[judged], for_truth, size)
     stepper = Stepper(chosen_transform, as_rules(rules), pixels)
     shown = _shown(signals, num_display)
-    size = batch_size or fitting_batch_size(pixels.shape[1:])
     measured = Measured(
         signals=signals,
         for_features=for_features,
@@ -124,7 +126,7 @@ def audit(
         shown=shown,
         pictures=_pictures(stepper, pixels[shown]),
         probabilities=_probabilities(classifier, stepper, pixels[shown], size),
-        untouched_accuracy=_untouched(classifier, pixels, signals, size),
+        cost=cost,
     )
     arguments = {
         "transform": chosen_transform.name,
@@ -142,7 +144,8 @@ def audit(
         "has_labels": has_labels,
     }
     origin = provenance(classifier, given, seed)
-    return conclude(summarize(measured, arguments, origin, seed), found)
+    blocked = " ".join(each.text for each in found.stops)
+    return conclude(summarize(measured, arguments, origin, seed, blocked), found)
 
 
 def _named(assessor: Any, transform: str) -> Assessor | None:
@@ -164,14 +167,22 @@ def _fits(judge: Assessor, signals: Signals) -> bool:
     return True
 
 
-def _halves(signals: Signals, seed: int) -> tuple[Signals, Signals | None]:
-    """One half of the images for the matrices, the other for the accuracies."""
+def _parts(
+    signals: Signals, seed: int, *, halved: bool
+) -> tuple[Signals, Signals | None, np.ndarray]:
+    """Images for the matrices, and others for the accuracies; and which these are.
+
+    Without an assessor that could restate the accuracies, all images serve both.
+    """
+    every = np.arange(len(signals))
     if signals.labels is None:
-        return signals, None
+        return signals, None, every
+    if not halved:
+        return signals, signals.select(every, "accuracy"), every
     order = np.random.default_rng([seed, len(signals)]).permutation(len(signals))
     middle = len(order) // 2
     first, second = np.sort(order[:middle]), np.sort(order[middle:])
-    return signals.select(first, "features"), signals.select(second, "accuracy")
+    return signals.select(first, "features"), signals.select(second, "accuracy"), second
 
 
 def _shown(signals: Signals, count: int) -> np.ndarray:
@@ -205,10 +216,9 @@ def _probabilities(
     return found
 
 
-def _untouched(
+def _rules_cost(
     classifier: Classifier, pixels: np.ndarray, signals: Signals, batch_size: int
-) -> float:
-    """Accuracy without any rule of borders: what the rules themselves cost shows beside it."""
-    if signals.labels is None:
-        return float("nan")
-    return classifier.accuracy(pixels, signals.labels, batch_size)
+) -> RulesCost:
+    """Accuracy without any rule of borders beside that at the identity, on the same images."""
+    untouched = classifier.logits(pixels, batch_size).argmax(axis=1) == signals.labels
+    return rules_cost(untouched, signals.right[signals.grid.identity_index])

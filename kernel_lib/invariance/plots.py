@@ -155,7 +155,7 @@ def plot_classes(result: InvarianceResult) -> Figure:
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.3 * len(table)), layout="constrained")
     place = np.arange(len(table))
     axes.hlines(place, table.worst_accuracy, table.identity_accuracy, color=_GREY, lw=2)
-    axes.plot(table.identity_accuracy, place, "o", color=COLORS[0], ms=7, label="untouched")
+    axes.plot(table.identity_accuracy, place, "o", color=COLORS[0], ms=7, label="identity step")
     axes.plot(table.worst_accuracy, place, "s", color=COLORS[1], ms=7, label="worst step")
     axes.set_yticks(place, [textwrap.shorten(str(name), 24) for name in table["class"]])
     axes.set_xlim(-0.02, 1.02)

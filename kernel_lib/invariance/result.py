@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from kernel_lib.audit.statistics import wilson_interval
 from kernel_lib.invariance.assessor import Assessment
 from kernel_lib.invariance.checklist import checklist_rows
 from kernel_lib.invariance.extras import extra_measurements, sensitivity
+from kernel_lib.invariance.loss import RulesCost
 from kernel_lib.invariance.matrices import bootstrap_matrices, flip_matrix, variance_matrix
 from kernel_lib.invariance.measure import measure
 from kernel_lib.invariance.signals import SPLITS, Signals
@@ -36,7 +38,8 @@ class InvarianceResult(AuditResult):
         curve: step, value, label, accuracy with its interval, confidence, flip_rate,
             distance_from_identity.
         classes: class, num_images, identity_accuracy, worst_accuracy, flip_rate.
-        checklist: transform, test, slice, failure_rate, low, high, limit, passed, num_images.
+        checklist: transform, test, slice, failure_rate, low, high, limit, status, passed, reason,
+            num_images.
         truth: verdict, drop with its interval, accuracies; empty without labels.
         reasons: kind ("reason" or "warning") and text of the assessor.
 
@@ -71,11 +74,12 @@ class Measured:
     """What the audit measured, before it is summed up. I shown images, T steps, C classes.
 
     Attributes:
-        signals: of all images; `for_features` and `for_truth` are disjoint halves of them.
+        signals: of all images; `for_features` and `for_truth` are disjoint halves of them where an
+            assessor judges, and all of them where none does.
         truth: finding from labels, or None. `assessment`: finding without labels, or None.
         shown: (I,) which images are kept for display.
         pictures: (I, T, h, w, 3) uint8. `probabilities`: (I, T, C).
-        untouched_accuracy: accuracy on the images as they came.
+        cost: what the test's own rules cost, where there are labels.
     """
 
     signals: Signals
@@ -86,7 +90,7 @@ class Measured:
     shown: np.ndarray
     pictures: np.ndarray
     probabilities: np.ndarray
-    untouched_accuracy: float
+    cost: RulesCost | None = None
 
 
 def main_signals(taps: list[str]) -> list[str]:
@@ -96,17 +100,22 @@ def main_signals(taps: list[str]) -> list[str]:
 
 
 def summarize(
-    measured: Measured, arguments: dict[str, Any], origin: dict[str, Any], seed: int
+    measured: Measured,
+    arguments: dict[str, Any],
+    origin: dict[str, Any],
+    seed: int,
+    blocked: str = "",
 ) -> InvarianceResult:
-    """Turn what was measured into a result."""
+    """Turn what was measured into a result; `blocked` says why no check can pass or fail."""
     clean = arguments["mode"] == "clean"
     signals = measured.for_features.scaled() if clean else measured.for_features
     splits = {name: part for name in SPLITS if (part := _split(signals, name)) is not None}
     matrices = np.stack([variance_matrix(part.values) for part in splits.values()])
     parameters = arguments | {"splits": list(splits), "signals": list(signals.names)}
     checks = checklist_rows(
-        measured.signals, arguments["transform"], class_names=arguments["class_names"], seed=seed
-    )
+        measured.signals, arguments["transform"], class_names=arguments["class_names"],
+        blocked=blocked,
+    )  # fmt: skip
     tables = {
         "measurements": _measurement_table(splits, matrices, arguments, seed),
         "curve": _curve_table(measured, matrices),
@@ -133,12 +142,13 @@ def summarize(
     scores = _scores(measured, tables["measurements"], arrays["flip_matrix"])
     grid = measured.signals.grid
     verdict = overall(
-        arguments["title"],
+        arguments,
         f"from {grid.label(0)} to {grid.label(len(grid) - 1)}",
         "" if measured.truth is None else grid.label(measured.truth.worst_step),
         measured.truth,
         measured.assessment,
         scores["flip_rate"],
+        measured.cost,
     )
     return InvarianceResult(scores, tables, arrays, verdict, parameters, origin)
 
@@ -152,7 +162,7 @@ def _split(signals: Signals, name: str) -> Signals | None:
 
 
 def _scores(measured: Measured, measurements: pd.DataFrame, flips: np.ndarray) -> dict[str, float]:
-    truth, h = measured.truth, measured.signals.grid.identity_index
+    truth, cost, h = measured.truth, measured.cost, measured.signals.grid.identity_index
     confidence = measurements.query("split == 'all' and signal == 'confidence'")
     found = {"flip_rate": float(np.delete(flips[h], h).mean())}
     found["confidence_variance"] = float(confidence.set_index("measurement").value["mean"])
@@ -165,7 +175,7 @@ def _scores(measured: Measured, measurements: pd.DataFrame, flips: np.ndarray) -
         "identity_accuracy": truth.identity_accuracy,
         "worst_accuracy": truth.worst_accuracy,
         "robust_accuracy": truth.robust_accuracy,
-        "untouched_accuracy": measured.untouched_accuracy,
+        "untouched_accuracy": np.nan if cost is None else cost.untouched_accuracy,
         "chance_accuracy": 1 / measured.signals.num_classes,
     } | found
 
@@ -231,18 +241,8 @@ def _curve_table(measured: Measured, matrices: np.ndarray) -> pd.DataFrame:
     if measured.for_truth is None:
         return table
     right = measured.for_truth.right
-    low, high = wilson(right.sum(axis=1), right.shape[1])
+    low, high = wilson_interval(right.mean(axis=1), right.shape[1])
     return table.assign(accuracy=right.mean(axis=1), accuracy_low=low, accuracy_high=high)
-
-
-def wilson(successes: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % interval of a share."""
-    z = 1.959964
-    share = successes / number
-    centre = (share + z * z / (2 * number)) / (1 + z * z / number)
-    spread = np.sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2)
-    half = z * spread / (1 + z * z / number)
-    return centre - half, centre + half
 
 
 def _class_table(signals: Signals, class_names: list[str]) -> pd.DataFrame:

@@ -32,6 +32,8 @@ class Truth:
         worst_step: where a_min is.
         flip_rate: mean share of images whose class differs from that at the identity.
         num_images: on how many images.
+        num_needed: about how many images would settle what is open, where that is known; see
+            `kernel_lib.invariance.loss`.
     """
 
     verdict: str
@@ -45,8 +47,9 @@ class Truth:
     worst_step: int
     flip_rate: float
     num_images: int
+    num_needed: int | None = None
 
-    def describe(self) -> dict[str, float | str]:
+    def describe(self) -> dict[str, float | str | None]:
         """As a plain dictionary."""
         return asdict(self)
 
@@ -59,7 +62,10 @@ def ground_truth(
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> Truth:
-    """Judge a network by its accuracy at every step.
+    """Label a network by its accuracy at every step.
+
+    This is the label that assessors learn from, a best guess. For a verdict to rely on see
+    `kernel_lib.invariance.loss.shown_loss`.
 
     Args:
         signals: a sweep over labelled images; for training an assessor, images that its features

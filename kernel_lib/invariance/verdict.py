@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from kernel_lib.audit.paired import needed_words
 from kernel_lib.invariance.assessor import Assessment
+from kernel_lib.invariance.loss import TOO_FEW, RulesCost
 from kernel_lib.invariance.truth import Truth
 from kernel_lib.report.result import Verdict
 
@@ -11,6 +16,7 @@ _STATUS = {
     "borderline": "warning",
     "not invariant": "fail",
     "not assessable": "undetermined",
+    TOO_FEW: "undetermined",
 }
 CAVEATS = (
     "The matrices show how much the network's answers move, not whether they are right.",
@@ -20,55 +26,149 @@ CAVEATS = (
 
 
 def overall(
-    title: str,
+    arguments: Mapping[str, Any],
     span: str,
     worst_label: str,
     truth: Truth | None,
     assessment: Assessment | None,
     flip_rate: float,
+    cost: RulesCost | None = None,
 ) -> Verdict:
     """Sum up in one verdict; accuracy on labelled images outranks the assessor's guess.
 
     Args:
-        title: the transformation, for people.
-        span: its range, for people.
+        arguments: of the audit: title, limits, rules, number of images.
+        span: the range of the transformation, for people.
         worst_label: the value of the worst step.
         truth: the finding from labels, or None.
         assessment: the finding without labels, or None.
         flip_rate: mean share of images whose class changes.
+        cost: what the test's own rules cost, where there are labels.
     """
-    what = f"{title.lower()} {span}"
+    title = arguments["title"].lower()
+    what = f"{title} {span}"
     if truth is not None:
-        headline, status = _from_truth(truth, what, worst_label), _STATUS[truth.verdict]
+        headline = _from_truth(truth, what, worst_label, cost, arguments)
+        status = _truth_status(truth, cost, arguments)
     elif assessment is not None:
         headline, status = _from_assessment(assessment, what), _guess_status(assessment)
     else:
         headline = f"Under {what}, {flip_rate:.1%} of the images change their class on average."
         status = "undetermined"
-    if truth is not None and assessment is not None and truth.verdict != "not assessable":
+    if truth is not None and assessment is not None and _is_settled(truth):
         headline += _beside(truth, assessment)
     return Verdict(
         status,
         headline,
         means=_means(status, what),
         does_not_mean=f"{CAVEATS[1]} {CAVEATS[2]}",
-        next_step=_next_step(status, title.lower(), truth is not None),
+        next_step=_next_step(status, title, truth),
     )
 
 
-def _from_truth(truth: Truth, what: str, worst_label: str) -> str:
+def _is_settled(truth: Truth) -> bool:
+    return truth.verdict not in ("not assessable", TOO_FEW)
+
+
+def _truth_status(truth: Truth, cost: RulesCost | None, arguments: Mapping[str, Any]) -> str:
+    status = _STATUS[truth.verdict]
+    return "warning" if status == "pass" and _costs_too_much(cost, arguments) else status
+
+
+def _costs_too_much(cost: RulesCost | None, arguments: Mapping[str, Any]) -> bool:
+    """Whether the test's own rules cost more than a network may lose."""
+    return cost is not None and cost.loss > arguments["invariant_below"]
+
+
+def _from_truth(
+    truth: Truth,
+    what: str,
+    worst_label: str,
+    cost: RulesCost | None,
+    arguments: Mapping[str, Any],
+) -> str:
     if truth.verdict == "not assessable":
-        return (
-            f"The network is right on only {truth.identity_accuracy:.1%} of untouched images, too "
-            f"near to guessing: whether it is invariant to {what} cannot be assessed."
-        )
-    is_word = {"invariant": "is", "borderline": "is not clearly", "not invariant": "is not"}
-    return (
-        f"The network {is_word[truth.verdict]} invariant to {what}: its accuracy falls from "
-        f"{truth.identity_accuracy:.1%} to {truth.worst_accuracy:.1%} at {worst_label}, a loss of "
-        f"{100 * truth.drop:.1f} % [{100 * truth.drop_low:.1f}, {100 * truth.drop_high:.1f}], and "
-        f"{truth.robust_accuracy:.1%} of images are right at every step."
+        return _not_assessable(truth, what, cost, arguments)
+    is_word = {
+        "invariant": "is",
+        "borderline": "is not clearly",
+        "not invariant": "is not",
+        TOO_FEW: "may or may not be",
+    }[truth.verdict]
+    falls = (
+        f"from {truth.identity_accuracy:.1%} to {truth.worst_accuracy:.1%} at {worst_label}, a "
+        f"loss of {_interval(truth)}, and {truth.robust_accuracy:.1%} of images are right at every "
+        "step."
     )
+    told = f"The network {is_word} invariant to {what}: "
+    if cost is not None and cost.matters:
+        told += (
+            f"{_rules_words(cost, arguments)} before anything is transformed, and from there it "
+            f"falls {falls}"
+        )
+    else:
+        told += f"its accuracy falls {falls}"
+    told += _where_it_lies(truth, arguments)
+    if _costs_too_much(cost, arguments):
+        told += (
+            " The rules cost more than a network may lose: what is said here holds for images "
+            "under these rules, not for images as they come."
+        )
+    return told
+
+
+def _not_assessable(
+    truth: Truth, what: str, cost: RulesCost | None, arguments: Mapping[str, Any]
+) -> str:
+    near = f"too near to guessing: whether it is invariant to {what} cannot be assessed."
+    if cost is not None and cost.matters:
+        return f"{_capital(_rules_words(cost, arguments))}, {near}"
+    return f"The network is right on only {truth.identity_accuracy:.1%} of untouched images, {near}"
+
+
+def _rules_words(cost: RulesCost, arguments: Mapping[str, Any]) -> str:
+    points = 100 * (cost.untouched_accuracy - cost.identity_accuracy)
+    return (
+        f"the test's own rules ({_rule_names(arguments['rules'])}) lower its accuracy by "
+        f"{points:.1f} points, from {cost.untouched_accuracy:.1%} to {cost.identity_accuracy:.1%},"
+    ).rstrip(",")
+
+
+def _rule_names(rules: Mapping[str, Any]) -> str:
+    names = ["mask"] if rules.get("mask") else []
+    if rules.get("resampling") not in ("nearest", "none", None):
+        names.append("smoothing" if rules["resampling"] == "smooth" else "resampling")
+    return " and ".join(names) or "borders"
+
+
+def _interval(truth: Truth) -> str:
+    return f"{100 * truth.drop:.1f} % [{100 * truth.drop_low:.1f}, {100 * truth.drop_high:.1f}]"
+
+
+def _where_it_lies(truth: Truth, arguments: Mapping[str, Any]) -> str:
+    """Why the verdict is not a plain yes or no, and how many images would settle it."""
+    below, above = arguments["invariant_below"], arguments["broken_above"]
+    lower, upper = f"{100 * below:g} %", f"{100 * above:g} %"
+    few = f"{arguments['num_images']:,} images are too few to"
+    would = needed_words(truth.num_needed)
+    if truth.verdict == TOO_FEW:
+        side = "below" if truth.drop < below else "above" if truth.drop > below else "at"
+        return (
+            f" The loss, {_interval(truth)}, lies {side} the limit of {lower}, but {few} be sure: "
+            f"{would}."
+        )
+    if truth.verdict != "borderline":
+        return ""
+    if truth.drop_high < above:
+        return f" The loss lies between the limits of {lower} and {upper}."
+    return (
+        f" The loss lies above the limit of {lower}, but {few} tell whether it reaches {upper}: "
+        f"{would}."
+    )
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _from_assessment(assessment: Assessment, what: str) -> str:
@@ -93,14 +193,14 @@ def _beside(truth: Truth, assessment: Assessment) -> str:
 def _means(status: str, what: str) -> str:
     return {
         "pass": f"In this range, {what} hardly changes what the network says.",
-        "warning": f"Some of the network's answers do change under {what}; more images may settle "
-        "how many.",
+        "warning": f"Some of the network's answers do change under {what}, or under the rules of "
+        "the test itself.",
         "fail": f"Ordinary variation such as {what} changes what the network says.",
         "undetermined": f"How the network takes {what} is not settled by this test.",
     }[status]
 
 
-def _next_step(status: str, title: str, has_labels: bool) -> str:
+def _next_step(status: str, title: str, truth: Truth | None) -> str:
     if status == "pass":
         return "Test further transformations that occur in use, and wider ranges."
     if status == "fail":
@@ -108,8 +208,15 @@ def _next_step(status: str, title: str, has_labels: bool) -> str:
             f"Train with {title} in the augmentation, over at least this range, and test again; "
             "look first at the images and classes that flip."
         )
+    if status == "warning" and truth is not None and truth.verdict == "invariant":
+        return (
+            "Test under rules that cost less, such as rules=Rules(mask=False) or rules='paper', "
+            "or train the network on images under these rules."
+        )
     if status == "warning":
-        return "Test on more images, and look at the classes that lose most."
-    if not has_labels:
+        return "Look at the images that flip and at the classes that lose most."
+    if truth is None:
         return "Label some images: accuracy at each step says more than an assessor can."
+    if truth.verdict == TOO_FEW:
+        return f"Test on more labelled images: {needed_words(truth.num_needed)}."
     return "Train the network further, or check its preprocessing, before asking for invariance."

@@ -93,7 +93,19 @@ def test_a_guessing_network_cannot_be_assessed(sides):
     network.model.layers[-1].set_weights([np.zeros((64, 2), np.float32)])
     found = audit(network, sides, values=ANGLES, progress=False)
     assert found.verdict.status == "undetermined"
-    assert "cannot be assessed" in found.verdict.headline
+    assert "The network is guessing" in found.verdict.headline
+    checks = found.tables["checklist"]
+    assert set(checks.status) == {"undetermined"}  # a constant network never flips
+    assert not checks.passed.any()
+
+
+def test_eight_images_pass_nothing(sides):
+    found = audit(side_network(), sides, values=ANGLES, progress=False, num_images=8)
+    assert found.scores["drop"] == 0
+    assert found.tables["truth"].drop_high.item() == pytest.approx(1 - 0.025 ** (1 / 8))
+    assert found.verdict.status == "undetermined"
+    assert "8 images are too few to be sure: about 72 would do" in found.verdict.headline
+    assert set(found.tables["checklist"].status) == {"undetermined"}
 
 
 def test_images_without_labels(sides):
@@ -167,11 +179,21 @@ def test_the_checklist_and_its_junit_file(sides, tmp_path):
         progress=False,
     )  # fmt: skip
     assert set(table["transform"]) == {"brightness", "rotation"}
-    assert table[table.test == "invariance"].passed.all()
+    still = table[table.test == "invariance"].set_index(["transform", "slice"])
+    assert (still.failure_rate == 0).all()
+    assert still.loc["rotation", "all"].status == "pass"
+    thin = still.loc["rotation", "class 0"]  # 0 of 60 images still allows 6 %
+    assert (thin.status, thin.passed) == ("undetermined", False)
+    assert thin.reason.startswith("60 images are too few")
+    assert thin.reason.endswith("about 73 would do.")
+    assert table.passed.equals(table.status == "pass")
     assert {"all", "correct", "class 0", "class 1"} <= set(table.slice)
-    table.loc[0, "passed"] = False
+    table.loc[0, "status"] = "fail"
     root = ElementTree.parse(junit_xml(table, tmp_path / "tests.xml")).getroot()
     assert [suite.get("failures") for suite in root] == ["1", "0"]
+    skipped = root.findall(".//skipped")
+    assert len(skipped) == (table.status == "undetermined").sum()
+    assert thin.reason in [case.get("message") for case in skipped]
     assert len(root.findall(".//testcase")) == len(table)
     with pytest.raises(ValueError, match="`limits` knows the tests"):
         checklist(side_network(), sides, ["brightness"], limits={"speed": 1}, progress=False)
@@ -183,9 +205,18 @@ def test_assertions_for_ones_own_tests(sides):
         assert_invariant(side_network(), sides, "rotation", [-180, 0, 180])
     with pytest.raises(AssertionError, match="lowers the accuracy from 100.0% to 0.0%"):
         assert_invariant(side_network(), sides, "rotation", [-180, 0, 180], max_flip_rate=1)
-    guessing = replace(sides, labels=1 - sides.labels, splits=sides.splits)
-    with pytest.raises(AssertionError, match="too near to guessing"):
-        assert_invariant(side_network(), guessing, "rotation", ANGLES)
+    swapped = replace(sides, labels=1 - sides.labels, splits=sides.splits)
+    with pytest.raises(AssertionError, match="stand in another order than the labels"):
+        assert_invariant(side_network(), swapped, "rotation", ANGLES)
+    guessing = side_network()
+    guessing.model.layers[-1].set_weights([np.zeros((64, 2), np.float32)])
+    with pytest.raises(AssertionError, match="The network is guessing"):
+        assert_invariant(guessing, sides, "rotation", ANGLES)
+    few = sides.select(np.arange(20))
+    with pytest.raises(AssertionError, match="0.0% of 20 images. So few still allow 16.1%"):
+        assert_invariant(side_network(), few, "rotation", ANGLES)
+    with pytest.raises(AssertionError, match="20 images still allow 16.8%.*about 23 would do"):
+        assert_invariant(side_network(), few, "rotation", ANGLES, max_flip_rate=1)
 
 
 def test_the_originals_files(tmp_path):
