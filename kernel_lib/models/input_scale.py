@@ -21,6 +21,7 @@ import tensorflow as tf
 from keras.ops import convert_to_numpy
 
 from kernel_lib.network.observe import listen
+from kernel_lib.network.whole_numbers import input_dtype
 
 # Where pixels may lie, by the name of the preprocessing that puts them there.
 RANGES = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "bytes": (0.0, 255.0)}
@@ -58,7 +59,7 @@ def read_scale(model: keras.Model, image_shape: Sequence[int | None]) -> Reading
         model: any built Keras model that takes one batch of images.
         image_shape: (height, width, channels), None where free.
     """
-    dtype = input_type(model)
+    dtype = input_dtype(model)
     if dtype == "uint8":
         return Reading("bytes", "The network's input is of type uint8: it takes bytes, 0..255.")
     names = list(RANGES) if dtype.is_floating else ["bytes"]
@@ -74,14 +75,6 @@ def read_scale(model: keras.Model, image_shape: Sequence[int | None]) -> Reading
     values = np.split(arrival.values, len(names))
     fits = {name: _fit(name, levels[name], v) for name, v in zip(names, values, strict=True)}
     return _judge(fits, arrival) if dtype.is_floating else _judge_whole(fits["bytes"], dtype)
-
-
-def input_type(model: keras.Model) -> tf.DType:
-    """Type of the network's input; float32 for a model without a declared one."""
-    try:
-        return tf.as_dtype(model.inputs[0].dtype)
-    except (AttributeError, IndexError, TypeError, ValueError):
-        return tf.float32
 
 
 def _levels(name: str, dtype: tf.DType) -> np.ndarray:
@@ -189,7 +182,7 @@ def _run(model: keras.Model, images: tf.Tensor) -> _Arrival | None:
     follower = _Follower(len(images))
     follower.enter("", model, (images,), {})
     try:
-        with listen(model, follower.on_output, follower.on_call):
+        with listen(model, follower.on_output, on_call=follower.on_call):
             model(images, training=False)
     except _Arrived:
         pass

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kernel_lib.models.input_scale import WORDS, input_type, read_scale
+from kernel_lib.models.input_scale import WORDS, read_scale
 from kernel_lib.models.preprocessing import NAMED, Preprocessing
 from kernel_lib.models.preprocessing_forms import as_preprocessing
+from kernel_lib.network.whole_numbers import input_dtype
 
 # How a preprocessing can be known, the surest first.
 SOURCES = ("said", "stored", "read off the network", "measured", "assumed")
@@ -60,7 +61,7 @@ def choose_preprocessing(
     """
     choice = value if isinstance(value, PreprocessingChoice) else _chosen(value, model, image_shape)
     _check_shape(choice.preprocessing, image_shape)
-    if input_type(model).is_integer:
+    if input_dtype(model).is_integer:
         whole = replace(choice.preprocessing, whole_numbers=True)
         choice = replace(choice, preprocessing=whole)
     return choice

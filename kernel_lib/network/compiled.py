@@ -137,7 +137,7 @@ class CompiledNetwork:
         if self.input_dtype.is_integer:
             bypass = WholePixels(inputs, self.input_dtype)
             inputs = bypass.pixels
-        with listen(self.model, listener, bypass):
+        with listen(self.model, listener, bypass=bypass):
             return self.model(inputs, training=False)
 
     def _chosen(self, output: Any) -> tf.Tensor:

@@ -127,6 +127,7 @@ def _watched_call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
 def listen(
     model: keras.Operation,
     listener: Listener,
+    *,
     on_call: Arrival | None = None,
     bypass: Bypass | None = None,
 ) -> Iterator[None]:
