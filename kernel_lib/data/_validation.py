@@ -207,14 +207,17 @@ def _repeated(splits: Mapping[str, np.ndarray]) -> int:
 
 def _scale_advice(low: float, high: float, whole: bool) -> str:
     if -1.1 <= low < 0 and high <= 1.1:
-        return "These look like [-1, 1]: use (images + 1) / 2."
+        return "These look like [-1, 1]: images = (images + 1) / 2."
     if low < 0:
         return "If they were standardised, undo that first."
     if high <= 2:
-        return "If they come from a computation, clip them: np.clip(images, 0, 1)."
+        return "If they come from a computation, clip them: images = np.clip(images, 0, 1)."
     if high <= 255:
-        return "These look like bytes: divide by 255."
+        return "These look like bytes: divide by 255: images = images / 255."
     bits = next((bits for bits in (10, 12, 14, 16) if high < 2**bits), None)
     if whole and bits:
-        return f"These look like numbers of {bits} bits: divide by {2**bits - 1}."
+        return (
+            f"These look like numbers of {bits} bits: divide by {2**bits - 1}: "
+            f"images = images / {2**bits - 1}."
+        )
     return "Divide them by the value of white."

@@ -112,7 +112,7 @@ def _name_of(place: str | os.PathLike[str]) -> str:
     prefixes = {each.partition(":")[0] for each in names() if ":" in each}
     known = text in names() or (":" in text and prefix in prefixes)
     path = Path(text).expanduser()
-    if isinstance(place, str) and (known or not path.exists()):
+    if isinstance(place, str) and (known or not (path.exists() or path.suffix or path.parts[1:])):
         return text  # an unknown name is answered with the known ones
     if path.is_dir():
         listing = list_folder(path)
@@ -141,17 +141,26 @@ def _arrays_of(value: Any, num_images: int | None, seed: int) -> tuple[Any, Any,
         pixels = next((value[key] for key in _IMAGE_KEYS if key in value), None)
         if pixels is None:
             raise ValueError(
-                "A mapping must hold 'images' and 'labels'. "
-                f"Received: {', '.join(map(str, value)) or 'nothing'}."
+                "A mapping must hold 'images' and 'labels'; splits go in as ((x_train, y_train), "
+                f"(x_test, y_test)). Received: {', '.join(map(str, value)) or 'nothing'}."
             )
         found = next((value[key] for key in _LABEL_KEYS if key in value), None)
         return _array(pixels), found, [], value.get("class_names")
     if _is_pair(value):
-        return _array(value[0]), value[1], [], None
+        said = ["weights of images left out"] if len(value) == 3 else []
+        return _array(value[0]), value[1], said, None
     if hasattr(value, "__array__") and not hasattr(value, "element_spec"):
         return _array(value), None, [], None
+    if _is_picture(value):
+        return np.asarray(value)[None], None, [], None
     if _is_list_of_images(value):
-        return _array(np.stack([np.asarray(each) for each in value])), None, [], None
+        return _stacked([np.asarray(each) for each in value]), None, [], None
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], (str, os.PathLike)):
+        raise TypeError(
+            "A list of paths is loaded as a table: import pandas; images = "
+            "kernel_lib.data.from_table(pandas.DataFrame({'path': paths, 'label': labels}), "
+            "size=64). Received: a list of paths."
+        )
     if isinstance(value, (bytes, bytearray, set)) or not _can_be_read_through(value):
         raise TypeError(f"`images` must be {ACCEPTED}. Received: {type(value).__name__}.")
     return *gathered(value, num_images, seed), _names_of(value)
@@ -238,24 +247,56 @@ def _shape(value: Any) -> tuple[int, ...] | None:
             array = np.asarray(value)
         except (ValueError, TypeError, RuntimeError):
             return None
-        return array.shape if array.dtype.kind in "fiubUS" else None
+        # Objects are labels, such as None beside numbers, or else things that are no arrays.
+        is_known = array.dtype.kind in "fiubUS" or array.ndim == 1
+        return array.shape if is_known else None
     return None
 
 
 def _is_pair(value: Any) -> bool:
-    """Whether this is (images, labels): many images, and as many labels."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
+    """Whether this is (images, labels): many images and as many labels, and perhaps weights."""
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
         return False
-    pixels, labels = map(_shape, value)
-    is_all = pixels is not None and len(pixels) in (3, 4)
-    if not is_all or pixels is None or labels is None:
+    pixels, *others = map(_shape, value)
+    if pixels is None or len(pixels) not in (3, 4):
         return False
-    return len(labels) in (1, 2) and (labels[0] == pixels[0] or len(pixels) == 4)
+    if value[1] is None:
+        return True
+    if len(value) == 3 and others[1] != (pixels[0],):
+        return False
+    labels = others[0]
+    if labels is None or len(labels) not in (1, 2):
+        return False
+    return labels[0] == pixels[0] or len(pixels) == 4
 
 
 def _is_published(value: Any) -> bool:
     """Whether this is ((x_train, y_train), (x_test, y_test)); a list would be one of batches."""
     return isinstance(value, tuple) and len(value) == 2 and all(_is_pair(each) for each in value)
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether this is one image as Pillow holds it."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(value, pillow.Image)
+
+
+def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
+    """Return arrays of images of one shape as one."""
+    shapes = [array.shape for array in arrays]
+    if len(set(shapes)) == 1:
+        return np.stack(arrays)
+    if min(map(len, shapes)) < 2:
+        raise ValueError(
+            "Images and labels go in as a pair (images, labels): images (num_images, height, "
+            "width, channels), labels (num_images,). "
+            f"Received: arrays of the shapes {', '.join(map(str, shapes[:3]))}."
+        )
+    raise ValueError(
+        f"The images differ in shape: {shapes[0]} and {min(set(shapes) - {shapes[0]})}, for "
+        "instance. Bring them to one: import tensorflow as tf; images = [np.asarray("
+        "tf.image.resize(each, (64, 64))) for each in images]."
+    )
 
 
 def _is_frame(value: Any) -> bool:

@@ -26,7 +26,10 @@ def as_class_ids(
     Raises:
         ValueError: If there is not one label an image, or rows name several classes.
     """
-    array = flat_labels(np.asarray(labels))
+    array = np.asarray(labels)
+    if array.dtype == object and array.size:  # numbers or words that are kept as objects
+        array = np.asarray(array.tolist())
+    array = flat_labels(array)
     if array.ndim not in (1, 2) or len(array) != num_images:
         raise ValueError(
             f"There must be a label for each of the {num_images} images. "
@@ -91,8 +94,15 @@ def _from_names(array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...], list[st
             f"{next(type(each).__name__ for each in words if not isinstance(each, str))}."
         )
     found, ids = np.unique(words, return_inverse=True)
-    note = "labels that are names turned into class ids, in alphabetical order"
-    return ids, tuple(found.tolist()), [note]
+    names = found.tolist()
+    if all(name.isdecimal() for name in names):
+        order = sorted(range(len(names)), key=lambda place: (int(names[place]), names[place]))
+        return np.argsort(order)[ids], tuple(names[place] for place in order), [
+            "labels that are numbers as text turned into class ids, in the order of numbers"
+        ]  # fmt: skip
+    return ids, tuple(names), [
+        "labels that are names turned into class ids, in alphabetical order"
+    ]  # fmt: skip
 
 
 def _check_whole(array: np.ndarray) -> None:

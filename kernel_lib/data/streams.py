@@ -123,6 +123,12 @@ def _read_through(stream: Any) -> str:
 def _examples(element: Any) -> Iterator[tuple[np.ndarray, Any]]:
     """Return the images and labels of an element, which is one example or a batch."""
     image, label = _parted(element)
+    if isinstance(label, Mapping):
+        first = next(iter(label))
+        raise ValueError(
+            f"The data set gives several labels: {', '.join(map(str, label))}. Choose those the "
+            f"network was trained on: images = images.map(lambda x, y: (x, y[{first!r}]))."
+        )
     image = np.asarray(image)
     labels = None if label is None else np.asarray(label)
     if image.ndim == 4 or (

@@ -14,6 +14,7 @@ from kernel_lib._checks import check_choice
 from kernel_lib.data._shape_labels import TASKS
 from kernel_lib.data.classes import ClassNames, class_name_list, match_names, quoted
 from kernel_lib.data.image_files import from_files
+from kernel_lib.data.image_formats import is_image_file
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.reading import Reading
 from kernel_lib.data.splits import SPLIT_NAMES, SPLIT_WORDS, completed_splits
@@ -21,6 +22,7 @@ from kernel_lib.data.splits import SPLIT_NAMES, SPLIT_WORDS, completed_splits
 if TYPE_CHECKING:
     import pandas as pd
 
+_OTHER_MARKS = (";", "\t", "|")  # between columns, where it is no comma
 _PUBLISHED_ID = "figNum"  # the column that marks the published label files of the shapes
 
 
@@ -82,7 +84,7 @@ def from_table(
     declared = {**published_schema, **_declared(class_names, primary, label_columns)}
     encoded = {each: _encoded(frame[each], declared.get(each)) for each in label_columns}
 
-    rows = _labelled_rows(primary, encoded[primary][0])
+    rows, notes = _labelled_rows(primary, encoded[primary][0])
     tasks = {column: labels[rows] for column, (labels, _) in encoded.items()}
     published = _published_splits(frame, split_column, rows)
     return from_files(
@@ -96,6 +98,7 @@ def from_table(
         num_images=num_images,
         seed=seed,
         reading=Reading(**reading),
+        notes=notes,
     )
 
 
@@ -128,20 +131,47 @@ def _opened(
     else:
         if not Path(table).is_file():
             raise FileNotFoundError(f"There is no file {table}.")
-        # Only empty fields are missing labels: "NA" and "None" may well be names of classes.
-        frame = pd.read_csv(table, keep_default_na=False, na_values=[""])
+        frame = _read_csv(Path(table))
         images_root = Path(table).parent if images_root is None else images_root
         if {_PUBLISHED_ID, *TASKS} <= set(frame) and path_column not in frame:
             frame = _published_shapes(frame, Path(table), path_column)
     if path_column not in frame:
         raise ValueError(
             f"The table has no column {path_column!r} of image paths; name it with `path_column`. "
-            f"Received: {', '.join(map(str, frame))}."
+            f"Received: {', '.join(map(str, frame))}.{_path_advice(frame)}"
         )
     if len(frame) == 0 or frame[path_column].isna().any():
         raise ValueError("Every row of the table must have an image path, and there must be rows.")
     frame[path_column] = [_confined(each, images_root) for each in frame[path_column]]
     return frame
+
+
+def _read_csv(table: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        # Only empty fields are missing labels: "NA" and "None" may well be names of classes.
+        frame = pd.read_csv(table, keep_default_na=False, na_values=[""])
+        header = str(frame.columns[0])
+        mark = next((mark for mark in _OTHER_MARKS if mark in header), None)
+        if frame.shape[1] > 1 or mark is None:
+            return frame
+        return pd.read_csv(table, sep=mark, keep_default_na=False, na_values=[""])
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(
+            f"{table} cannot be read as a CSV file in UTF-8: {str(error).strip()}. Read it as it "
+            "is, and pass the table: kernel_lib.data.from_table(pandas.read_csv(path, sep=..., "
+            "encoding=...), images_root)."
+        ) from error
+
+
+def _path_advice(frame: pd.DataFrame) -> str:
+    """What may be meant where the column of paths is not found."""
+    for column in frame:
+        values = frame[column].head(20)
+        if len(values) and all(is_image_file(Path(str(value))) for value in values):
+            return f" It seems to be path_column={column!r}."
+    return ""
 
 
 def _published_shapes(frame: pd.DataFrame, table: Path, path_column: str) -> pd.DataFrame:
@@ -240,18 +270,17 @@ def _unknown_classes(
     )
 
 
-def _labelled_rows(primary: str, labels: np.ndarray) -> np.ndarray:
+def _labelled_rows(primary: str, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return the rows that have a label, and say how many have none."""
     rows = np.flatnonzero(labels >= 0)
     if len(rows) == 0:
         raise ValueError(f"No row of the table has a label {primary!r}.")
-    if len(rows) < len(labels):
-        warnings.warn(
-            f"{len(labels) - len(rows)} of {len(labels)} rows have no label {primary!r} and are "
-            "left out.",
-            stacklevel=3,
-        )
-    return rows
+    if len(rows) == len(labels):
+        return rows, []
+    missing = f"{len(labels) - len(rows)} of {len(labels)}"
+    note = f"{missing} rows have no label {primary!r} and are left out"
+    warnings.warn(f"{note}.", stacklevel=3)
+    return rows, [note]
 
 
 def _published_splits(

@@ -51,7 +51,7 @@ def test_everything_else_is_passed_on() -> None:
         (PIXELS, np.eye(3, dtype=int)[LABELS], r"labels.argmax\(axis=1\)"),
         (PIXELS.astype(float), LABELS, "look like bytes: divide by 255"),
         (PIXELS.astype(int) * 16, LABELS, "look like numbers of 12 bits: divide by 4095"),
-        (PIXELS / 255 * 1.5, LABELS, r"clip them: np\.clip\(images, 0, 1\)"),
+        (PIXELS / 255 * 1.5, LABELS, r"clip them: images = np\.clip\(images, 0, 1\)"),
         (np.zeros((12, 3, 8, 8)), LABELS, r"channels first.*np\.moveaxis\(images, 1, -1\)"),
         ((PIXELS > 100).astype(np.uint8), LABELS, "nothing above 1"),
         (PIXELS[:0], LABELS[:0], "at least one image"),

@@ -137,7 +137,7 @@ def test_it_shows_itself() -> None:
     ("changes", "message"),
     [
         ({"images": PIXELS * 255}, "values from 0 to 255. These look like bytes: divide by 255"),
-        ({"images": PIXELS * 2 - 1}, r"These look like \[-1, 1\]: use \(images \+ 1\) / 2"),
+        ({"images": PIXELS * 2 - 1}, r"These look like \[-1, 1\]: images = \(images \+ 1\) / 2"),
         ({"images": PIXELS * 6 - 3}, "If they were standardised, undo that first"),
         ({"images": np.where(PIXELS > 0.9, np.nan, PIXELS)}, "`images` must be finite"),
         ({"images": np.where(PIXELS > 0.9, np.inf, PIXELS)}, "`images` must be finite"),

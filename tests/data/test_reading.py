@@ -13,7 +13,7 @@ from PIL import Image, features
 from kernel_lib.data import load
 from kernel_lib.data.image_files import read_image, read_with_notes
 from kernel_lib.data.image_formats import readable_suffixes
-from kernel_lib.data.reading import Reading
+from kernel_lib.data.reading import READING_OPTIONS, Reading
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (9, 12, 3), np.uint8)
@@ -258,3 +258,9 @@ def test_colors_of_print_and_resizing_are_said(tmp_path: Path) -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Reading(**options)
+
+
+def test_every_option_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "images.md").read_text(encoding="utf-8")
+    options = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(options) == sorted(READING_OPTIONS)

@@ -76,6 +76,7 @@ def test_rows_without_the_primary_label_are_left_out(frame: pd.DataFrame, tmp_pa
     with pytest.raises(ValueError, match="No row of the table has a label 'age'"):
         from_table(frame.assign(age=None), tmp_path, primary="age", class_names={"age": ["a", "b"]})
     assert rows_of(images) == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+    assert images.notes == ("3 of 12 rows have no label 'age' and are left out",)
     assert images.class_names == ("9", "10")
     assert len(images.tasks["animal"]) == 9
 
@@ -227,3 +228,23 @@ def test_empty_and_missing_tables_are_refused(frame: pd.DataFrame, tmp_path: Pat
         from_table(frame.iloc[:0], tmp_path)
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.csv"):
         load(f"table:{tmp_path / 'none.csv'}")
+
+
+def test_tables_of_another_form_are_refused_with_a_cure(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    file = tmp_path / "table.csv"
+    frame = frame.drop(columns="age")
+    for mark in (";", "\t", ","):
+        frame.to_csv(file, sep=mark, index=False)
+        assert len(from_table(file)) == 12
+    frame.rename(columns={"path": "file name"}).to_csv(file, index=False)
+    with pytest.raises(ValueError, match="It seems to be path_column='file name'"):
+        from_table(file)
+    assert len(from_table(file, path_column="file name")) == 12
+    file.write_bytes(b"\xff\xfe\x00path")
+    with pytest.raises(ValueError, match="cannot be read as a CSV file in UTF-8.*encoding="):
+        from_table(file)
+    file.write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot be read as a CSV file"):
+        from_table(file)
