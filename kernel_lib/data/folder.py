@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice
+from kernel_lib.data import saving
 from kernel_lib.data.classes import (
     ClassNames,
     class_name_list,
@@ -83,6 +84,9 @@ def load_folder(
     check_choice("layout", layout, LAYOUTS)
     options = Reading(**reading)
     ignored = _ignored(ignore)
+    if class_names is None:
+        # A folder that `ImageSet.save` wrote says in which order its classes are.
+        class_names = saving.classes_of_folder(root)
     wanted = None if class_names is None else class_name_list(class_names)
     listing = list_folder(root)
     _check_ignored(ignored, listing)

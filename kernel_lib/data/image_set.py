@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -160,6 +162,43 @@ class ImageSet:
         """
         groups = split_numbers(self.splits, len(self))
         return self.select(balanced_subset(self.labels, num_images, groups=groups, seed=seed))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the set to a file or to a folder; `load` reads both.
+
+        Args:
+            path: a file that ends in ``.npz``, which holds everything to the last bit and is read
+                by `kernel_lib.data.load` too; or a new folder of PNG files in folders of splits and
+                classes, beside a table ``labels.csv``, for people and other programs.
+
+        Returns:
+            The file or folder.
+
+        Raises:
+            ValueError: A folder, and pixels that are not whole 255ths, or neither 1 nor 3
+                channels: PNG files cannot hold them, an ``.npz`` file can.
+            FileExistsError: A folder that holds something.
+
+        Example:
+            >>> images.save("images.npz")
+            >>> ImageSet.load("images.npz").digest == images.digest
+            True
+        """
+        from kernel_lib.data import saving
+
+        return saving.save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> ImageSet:
+        """Read what `save` wrote: images, labels, classes, tasks, masks, splits, name and notes.
+
+        Raises:
+            ValueError: Damaged, or no saved image set.
+            FileNotFoundError: Nothing is there.
+        """
+        from kernel_lib.data import saving
+
+        return saving.load(path)
 
     def with_task(self, task: str) -> ImageSet:
         """Return the set labelled by one of its tasks, without the images that task leaves open."""

@@ -9,7 +9,8 @@ The second layout is that of Keras' `mnist.npz`. Labels (num_images, num_tasks) 
 task; five columns without names are read as the tasks of the generated shapes, in whose published
 files the labels are spelled `lables`. One-hot labels, names, and whole numbers as floats are read
 as class ids. The arrays `class_names` (text) and `masks` (bool) are read
-where the first layout has them. Nothing is unpickled.
+where the first layout has them. A file that `ImageSet.save` wrote comes back as it was, with its
+tasks, splits and notes. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from kernel_lib._checks import check_choice
+from kernel_lib.data import saving
 from kernel_lib.data._shape_labels import TASKS
 from kernel_lib.data.arrays import flat_labels, from_arrays
 from kernel_lib.data.classes import ClassNames, class_name_list
@@ -63,6 +65,8 @@ def load_npz(
     """
     wanted = None if class_names is None else class_name_list(class_names)
     arrays = _read(Path(path))
+    if saving.is_record(arrays):
+        return _saved(Path(path), primary, wanted, test, tasks, task_class_names)
     parts = _parts(arrays, path)
     if test is not None:
         if len(parts) > 1:
@@ -91,6 +95,20 @@ def load_npz(
         splits=completed_splits(labels, published, seed=seed),
         notes=notes,
     )
+    return made if wanted is None else made.with_classes(wanted)
+
+
+def _saved(
+    path: Path, primary: str | None, wanted: Sequence[str] | None, *others: object
+) -> ImageSet:
+    """Read a set that `ImageSet.save` wrote; the file says all of it itself."""
+    if any(other is not None for other in others):
+        raise ValueError(
+            f"{path} is a saved image set, which names its tasks, their classes and its splits "
+            "itself, so leave `test`, `tasks` and `task_class_names` out."
+        )
+    made = saving.from_record(path)
+    made = made if primary is None else made.with_task(primary)
     return made if wanted is None else made.with_classes(wanted)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from kernel_lib.tasks.arrays import write_arrays
 
-_ABOUT = "about"
+ABOUT = "about"
 _SCHEMA = 1
 
 
@@ -42,7 +42,7 @@ def write_record(
     path = Path(path)
     path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
     text = json.dumps({"kernel_lib": kind, "schema": _SCHEMA, **about}, allow_nan=False)
-    described = {_ABOUT: np.frombuffer(text.encode(), np.uint8), **arrays}
+    described = {ABOUT: np.frombuffer(text.encode(), np.uint8), **arrays}
     write_arrays(path, described, compress=True)
     return path
 
@@ -62,7 +62,7 @@ def read_record(
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
-        about = json.loads(arrays.pop(_ABOUT).tobytes().decode())
+        about = json.loads(arrays.pop(ABOUT).tobytes().decode())
     # TypeError and AttributeError: a single array, as in an .npy file.
     except (
         OSError, ValueError, TypeError, AttributeError, KeyError, EOFError, MemoryError,
