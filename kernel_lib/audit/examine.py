@@ -15,7 +15,7 @@ from kernel_lib.audit.forecast import forecast
 from kernel_lib.audit.scale import ScaleTest, measure_scale
 from kernel_lib.audit.standing import Standing, by_class, standing_of
 from kernel_lib.audit.statistics import expected_calibration_error, smallest_detectable_effect
-from kernel_lib.data import ImageSet
+from kernel_lib.data import ImageSet, as_images
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.tasks import digest
@@ -45,7 +45,8 @@ def intake(
 
     Args:
         model: a Keras model or a `Classifier`.
-        images: an `ImageSet`, or images alone (num_images, height, width, channels) in [0, 1].
+        images: an `ImageSet`; images alone (num_images, height, width, channels) in [0, 1]; or what
+            `kernel_lib.data.as_images` takes.
         audit: "doctor", "errors", "invariance", "saliency" or "trust": forecast its time and
             memory, with its own `options`.
         num_images: most images that the accuracy is measured on.
@@ -66,13 +67,18 @@ def intake(
         >>> found.standing.accuracy, found.stops
     """
     classifier = as_classifier(model)
+    if not isinstance(images, np.ndarray):
+        images = as_images(images)
     size = batch_size or fitting_batch_size(_image_shape(images))
     check_count("num_images", num_images)
     if not isinstance(images, ImageSet) or images.num_classes == 1:
         found = _without_labels(classifier, images)
         return replace(found, forecast=_forecast(audit, classifier, images, options))
-    classifier.check_image_set(images)
-    key = digest([classifier.digest, _source(classifier), images.digest, num_images, seed])
+    classifier.check_images(images.images[:1])
+    images = classifier.aligned(images)
+    key = digest(
+        [classifier.digest, classifier.preprocessing_source, images.digest, num_images, seed]
+    )
     if key not in _kept:
         while len(_kept) >= _MOST_KEPT:
             _kept.pop(next(iter(_kept)))
@@ -105,10 +111,12 @@ def _without_labels(classifier: Classifier, images: Any) -> Intake:
             "Without labels nobody can say how often the network is right, nor measure its scale.",
         ),
     ]
+    facts_of_network = classifier.describe()
+    findings += _network_findings(facts_of_network)
     feeding = _feeding(classifier, None, None)
     facts = {"summary": f"{len(pixels):,} without labels", "num_images": len(pixels)}
     return Intake(
-        _network(classifier), feeding, None, [], facts, reach(len(pixels)),
+        facts_of_network, feeding, None, [], facts, reach(len(pixels)),
         findings=in_order(findings), classifier=classifier, image_set=images,
     )  # fmt: skip
 
@@ -122,7 +130,7 @@ def _examined(
     asked = classifier
     if scale.better is not None:
         findings.append(_scale_finding(classifier, scale))
-        if _source(classifier) == "assumed":
+        if classifier.preprocessing_source == "assumed":
             classifier = classifier.with_preprocessing(scale.better.name, source="measured")
     sample = _sample(_most_telling(judged, ("test", "calibration", "train")), num_images, seed)
     logits = classifier.logits(sample.images, batch_size)
@@ -133,7 +141,8 @@ def _examined(
     findings += _class_findings(standing, order, predicted, sample, names)
     findings += _quality_findings(sample.images)
     findings += _note_findings(images)
-    network = _network(classifier) | {"calibration_error": _calibration(logits, sample.labels)}
+    network = classifier.describe() | {"calibration_error": _calibration(logits, sample.labels)}
+    findings += _network_findings(network)
     return Intake(
         network,
         _feeding(asked, scale, classifier),
@@ -240,7 +249,7 @@ def _quality_findings(pixels: np.ndarray) -> list[Finding]:
 
 def _note_findings(images: ImageSet) -> list[Finding]:
     """What was done or skipped when the images were read."""
-    return [Finding("reading", "note", note) for note in getattr(images, "notes", ())]
+    return [Finding("reading", "note", note) for note in images.notes]
 
 
 def _most_telling(images: ImageSet, splits: tuple[str, ...]) -> ImageSet:
@@ -271,16 +280,19 @@ def reach(num_images: int) -> dict[str, Any]:
 # --- the network ---------------------------------------------------------------------------------
 
 
-def _network(classifier: Classifier) -> dict[str, Any]:
-    shape = "x".join("any" if side is None else str(side) for side in classifier.input_shape)
-    return {
-        "name": classifier.name,
-        "num_parameters": classifier.num_parameters,
-        "num_classes": classifier.num_classes,
-        "class_names": list(classifier.class_names),
-        "input": shape,
-        "head": classifier.network.head_kind,
-    }
+def _network_findings(facts: dict[str, Any]) -> list[Finding]:
+    """What is unusual about the network; one that contradicts itself cannot be judged."""
+    if not facts["is_deterministic"]:
+        return [
+            Finding(
+                "not_deterministic",
+                "stop",
+                "Two predictions of the same images differ: something random is on at inference, "
+                "such as dropout called with training=True.",
+                "Build the network without training=True inside, and load its weights into it.",
+            )
+        ]
+    return [Finding("network", "caution", note) for note in facts["notes"]]
 
 
 def _calibration(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -297,16 +309,12 @@ def _measured_scale(
 ) -> ScaleTest:
     height, width = images.image_shape[:2]
     count = int(np.clip(_SCALE_PIXELS // (height * width), 100, MOST_IMAGES))
-    # Images the network was trained on tell its scale as well as others, and there are more of them.
+    # Images that the network was trained on tell its scale as well as others do.
     known = np.concatenate([images.splits["calibration"], images.splits["train"]])
     known = known if len(known) else images.splits["test"]
     random = np.random.default_rng([seed, 1])
     sample = images.select(random.permutation(known)[:count])
     return measure_scale(classifier, sample.images, sample.labels, batch_size)
-
-
-def _source(classifier: Classifier) -> str:
-    return getattr(classifier, "preprocessing_source", "assumed")
 
 
 def _scale_finding(classifier: Classifier, scale: ScaleTest) -> Finding:
@@ -318,7 +326,7 @@ def _scale_finding(classifier: Classifier, scale: ScaleTest) -> Finding:
         f"{current.standing.accuracy:.1%} (paired exact test, p = {better.p_value:.1g})"
     )
     cure = f"Classifier(model, preprocessing={better.name!r})"
-    if _source(classifier) == "assumed":
+    if classifier.preprocessing_source == "assumed":
         return Finding(
             "scale",
             "caution",
@@ -337,7 +345,7 @@ def _scale_finding(classifier: Classifier, scale: ScaleTest) -> Finding:
 def _feeding(asked: Classifier, scale: ScaleTest | None, used: Classifier | None) -> dict[str, Any]:
     preprocessing = (used or asked).preprocessing
     measured = used is not None and used is not asked
-    source = "measured" if measured else _source(asked)
+    source = "measured" if measured else asked.preprocessing_source
     return {
         "preprocessing": preprocessing.name,
         "description": preprocessing.describe(),
@@ -348,7 +356,7 @@ def _feeding(asked: Classifier, scale: ScaleTest | None, used: Classifier | None
 
 
 def _evidence(asked: Classifier, scale: ScaleTest | None, measured: bool) -> str:
-    said = getattr(asked, "preprocessing_evidence", "")
+    said = asked.preprocessing_evidence
     if scale is None:
         return said or "Nothing in the network tells, and without labels it cannot be measured."
     if measured or scale.better is not None:

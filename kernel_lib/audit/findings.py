@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,7 +90,7 @@ class Intake:
 
     def describe(self) -> dict[str, Any]:
         """As plain data, for `result.json`."""
-        return {
+        plain = {
             "headline": self.headline,
             "network": self.network,
             "feeding": self.feeding,
@@ -100,6 +101,7 @@ class Intake:
             "forecast": self.forecast,
             "findings": [each.describe() for each in self.findings],
         }
+        return json.loads(json.dumps(plain))  # tuples become lists, as in the file
 
     def __str__(self) -> str:
         from kernel_lib.report.intake_card import intake_text

@@ -64,7 +64,7 @@ def facts(intake: dict[str, Any]) -> list[tuple[str, str]]:
     network, feeding, images = intake["network"], intake["feeding"], intake["images"]
     rows = [
         ("Network", _network(network)),
-        ("Scores", str(network.get("head", ""))),
+        ("Class scores", network["head_in_words"]),
         ("Fed as", f"{feeding['preprocessing']} ({feeding['source']}). {feeding['evidence']}"),
         ("Images", str(images["summary"])),
     ]
@@ -78,9 +78,10 @@ def facts(intake: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _network(network: dict[str, Any]) -> str:
+    shape = "x".join("any" if side is None else str(side) for side in network["input_shape"])
     return (
-        f"{network['name']}: {network['num_parameters']:,} parameters, images {network['input']}, "
-        f"{network['num_classes']} classes"
+        f"{network['name']}: {network['num_parameters']:,} parameters in {network['num_layers']} "
+        f"layers, images {shape} ({network['input_dtype']}), {network['num_classes']} classes"
     )
 
 

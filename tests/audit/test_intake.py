@@ -79,7 +79,7 @@ def test_color_networks_of_the_other_two_scales():
 
 
 def test_too_few_images_decide_nothing_about_the_scale():
-    found = intake(classifier(scale=255.0, preprocessing="unit"), brightness_images(20))
+    found = intake(classifier(scale=255.0, preprocessing="unit"), brightness_images(12))
     assert not [each for each in found.findings if each.name == "scale"]
     assert [each.name for each in found.stops] == ["guessing"]
 
