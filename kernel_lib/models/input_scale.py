@@ -126,10 +126,21 @@ class _Follower:
         if any(arrival.path == path for arrival in self.arrivals):
             raise _Arrived
         before = self.given.pop(path, None)
+        if before is None:
+            return output
+        if _has_numbers(layer) and not self._is_scaling(before, output):
+            self.arrivals.append(_Arrival(path, layer, before, tuple(self.steps)))
+            raise _Arrived
         is_whole = any(step.startswith(f"{path}/") for step, _ in self.steps)
-        if before is not None and not is_whole and _changed(before, np.asarray(output)):
+        if not is_whole and _changed(before, np.asarray(output)):
             self.steps.append((path, layer))
         return output
+
+    def _is_scaling(self, before: np.ndarray, output: Any) -> bool:
+        """Whether a layer with numbers that are not learned treats all pixels alike."""
+        after = self._first_images((output,), {})
+        channels = output.shape[-1]
+        return after is not None and after.shape == before.shape and _is_even(after, channels)
 
     def _first_images(self, args: tuple, kwargs: dict) -> np.ndarray | None:
         """Return the first argument that differs between the images, one row an image."""
@@ -154,10 +165,19 @@ def _changed(before: np.ndarray, after: np.ndarray) -> bool:
 
 
 def _has_own_weights(layer: keras.Operation) -> bool:
-    if isinstance(layer, keras.layers.Normalization):
-        return False
-    own = (getattr(layer, f"_{kind}_variables", ()) for kind in ("trainable", "non_trainable"))
-    return any(tf.as_dtype(variable.dtype).is_floating for part in own for variable in part)
+    """Whether a layer itself, not a part of it, learns weights by gradients."""
+    is_first = isinstance(layer, keras.layers.BatchNormalization)  # it may learn its averages only
+    return is_first or _any_floats(layer, "_trainable_variables")
+
+
+def _has_numbers(layer: keras.Operation) -> bool:
+    """Whether a layer holds numbers that it does not learn, such as the mean of its images."""
+    is_known = isinstance(layer, keras.layers.Normalization)
+    return not is_known and _any_floats(layer, "_non_trainable_variables")
+
+
+def _any_floats(layer: keras.Operation, kind: str) -> bool:
+    return any(tf.as_dtype(variable.dtype).is_floating for variable in getattr(layer, kind, ()))
 
 
 def _follow(

@@ -75,6 +75,42 @@ class OwnWeightsFirst(Divides):
         return super().call(ops.matmul(x, self.mix))
 
 
+class HeldMean(layers.Layer):
+    """A layer of a person's own that holds the mean and scale of its images as weights."""
+
+    def __init__(self, mean=120.0, scale=60.0, name=None, **kernel):
+        super().__init__(name=name)
+        self.mean = self.add_weight(
+            shape=(SIZE, SIZE, 3), initializer=keras.initializers.Constant(mean), trainable=False
+        )
+        self.scale = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(scale), trainable=False
+        )
+
+    def call(self, x):
+        return (x - self.mean) / self.scale
+
+
+class HeldKernel(layers.Layer):
+    """Weights that are not learned, but are no scale either."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernel = self.add_weight(shape=(3, 3), initializer="random_normal", trainable=False)
+
+    def call(self, x):
+        return ops.matmul(ops.matmul(x, self.kernel), ops.transpose(self.kernel))[..., :2] / 50
+
+
+def in_policy(policy, make):
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        return make()
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
 def subclassed(kind):
     model = kind()
     model(np.zeros((1, SIZE, SIZE, 3), "float32"))
@@ -252,6 +288,31 @@ NETWORKS = {
     "batches of unit, few": (lambda: batch_statistics(0.19, 0.63), UNIT, ASSUMED, "0.19"),
     "batches of centered bytes": (lambda: batch_statistics(3.0, 3600.0), UNIT, ASSUMED, "'first'"),
     "new batch statistics": (lambda: batch_statistics(0.0, 1.0), UNIT, ASSUMED, "'first'"),
+    "a mean that is held": (
+        lambda: functional(HeldMean(name="held")),
+        BYTES,
+        READ,
+        "0..255 to -2..2.25 before its first weights (layer 'held')",
+    ),
+    "a kernel that is held": (lambda: functional(HeldKernel()), UNIT, ASSUMED, "nothing"),
+    "half precision": (
+        lambda: in_policy("mixed_float16", lambda: sequential(layers.Rescaling(1 / 127.5, -1))),
+        BYTES,
+        READ,
+        "0..255 to -1..1",
+    ),
+    "half precision, nothing": (
+        lambda: in_policy("mixed_float16", sequential),
+        UNIT,
+        ASSUMED,
+        "nothing",
+    ),
+    "double precision": (
+        lambda: in_policy("float64", lambda: functional(preprocess("tf"))),
+        BYTES,
+        READ,
+        "-1..1",
+    ),
     "nothing": (lambda: sequential(), UNIT, ASSUMED, "nothing in it tells the scale"),
     "nothing, nested": (lambda: nested(lambda x: x), UNIT, ASSUMED, "layer 'stem' inside 'base'"),
     "an own weight first": (lambda: subclassed(OwnWeightsFirst), UNIT, ASSUMED, "nothing"),
@@ -281,12 +342,13 @@ def test_the_scale_is_read_off_the_network(case):
     before = [weight.numpy().copy() for weight in model.variables]
     classifier = Classifier(model)
     images = pixels(SIZE, classifier.input_shape[-1])
+    rtol = 1e-2 if "half" in case else 1e-5
     given = right(images)
     if "int" in case:
         given = np.round(given).astype(case)
     assert classifier.preprocessing_source == source, classifier.preprocessing_evidence
     np.testing.assert_allclose(
-        classifier.logits(images), model(given, training=False), rtol=1e-5, atol=1e-6
+        classifier.logits(images), model(given, training=False), rtol=rtol, atol=rtol / 10
     )
     assert words in classifier.preprocessing_evidence
     assert classifier.preprocessing_evidence.endswith(".")
