@@ -300,6 +300,9 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 def _judge(fits: dict[str, _Fit], arrival: _Arrival) -> Reading:
     good = [name for name, fit in fits.items() if fit.kind != "no"]
     if all(fit.kind == "same" for fit in fits.values()):
+        if isinstance(arrival.layer, keras.layers.TFSMLayer):
+            place = _place(arrival.path)
+            return Reading(None, f"What the SavedModel in {place} does to its input is hidden")
         if isinstance(arrival.layer, keras.layers.BatchNormalization):
             return _judge_batch_statistics(arrival)
         return Reading(

@@ -396,6 +396,15 @@ def test_a_tutorial_on_top_of_keras_applications():
     np.testing.assert_allclose(classifier.logits(images), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_nothing_is_claimed_about_a_saved_model(tmp_path):
+    sequential(layers.Rescaling(1 / 255)).export(tmp_path / "saved", verbose=False)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    layer = layers.TFSMLayer(tmp_path / "saved", call_endpoint="serve", name="old")
+    reading = read_scale(keras.Model(inputs, layer(inputs)), (SIZE, SIZE, 3))
+    assert reading.name is None
+    assert reading.evidence == "What the SavedModel in layer 'old' does to its input is hidden"
+
+
 def test_a_choice_is_one_of_the_ways_to_know():
     from kernel_lib.models.preprocessing import NAMED
     from kernel_lib.models.preprocessing_choice import PreprocessingChoice
