@@ -40,6 +40,7 @@ def load_folder(
     class_names: ClassNames | None = None,
     layout: str = "auto",
     ignore: Sequence[str] | str = (),
+    follow_links: bool = False,
     num_images: int | None = None,
     seed: int = 0,
     **reading: Any,
@@ -48,8 +49,8 @@ def load_folder(
 
     Class folders are searched with all their subfolders, and taken in alphabetical order, as Keras
     takes them, unless `class_names` gives another. An empty class folder is a class. Hidden files
-    are passed over; links to folders, and out of `path`, are not followed. What is left out or
-    done stands in `notes`, and what a person may not expect is warned of.
+    are passed over; links to folders, and out of `path`, are not followed unless asked for. What is
+    left out or done stands in `notes`, and what a person may not expect is warned of.
 
     Folders named train and test (or training, testing), in any case, are taken as splits if they
     hold class folders, and so is calibration (or validation, valid, val). Other folders beside them
@@ -63,7 +64,8 @@ def load_folder(
             `class_name_list`. Classes without a folder keep their place.
         layout: "auto", "classes" if the folders in `path` are classes, or "splits" if those named
             train, test or validation are splits and the others are left out.
-        ignore: names of folders to leave out.
+        ignore: names of folders to leave out, or their paths below `path`.
+        follow_links: follow links to folders, and to files out of `path`.
         num_images: if given, read at most so many, balanced over the classes.
         seed: seed of the splits that are drawn and of the images kept.
         **reading: how files are read: `size`, `crop`, `channels`, `on_error`, `exif`, `alpha`,
@@ -88,13 +90,13 @@ def load_folder(
         # A folder that `ImageSet.save` wrote says in which order its classes are.
         class_names = saving.classes_of_folder(root)
     wanted = None if class_names is None else class_name_list(class_names)
-    listing = list_folder(root)
+    listing = list_folder(root, ignored, follow_links)
     _check_ignored(ignored, listing)
-    found = layout_of(listing, root, layout, ignored, wanted or ())
+    found = layout_of(listing, root, layout, wanted or ())
     places, names, notes = _classes(found, root, wanted)
     if len(names) < 2 or not found.files:
         raise ValueError(_too_few_classes(found, listing, root))
-    said = _left_out(found, listing, ignored)
+    said = _left_out(found, listing)
     if wanted is None and found.empty:
         said.append(
             f"no image in the folders {quoted(found.empty)}: each keeps its place among the "
@@ -125,7 +127,7 @@ def _ignored(ignore: Sequence[str] | str) -> list[str]:
 
 
 def _check_ignored(ignored: Sequence[str], listing: Listing) -> None:
-    known = {folder.name for folder in listing.folders}
+    known = {name for each in listing.ignored for name in (each.name, each.as_posix())}
     unknown = [name for name in ignored if name not in known]
     if unknown:
         raise ValueError(f"`ignore` names folders that are not there: {quoted(unknown)}.")
@@ -162,7 +164,7 @@ def _classes(
     return places, wanted, notes
 
 
-def _left_out(found: Layout, listing: Listing, ignored: Sequence[str]) -> list[str]:
+def _left_out(found: Layout, listing: Listing) -> list[str]:
     """What is left out and a person may not expect to be."""
     said = []
     with_images = [
@@ -172,21 +174,17 @@ def _left_out(found: Layout, listing: Listing, ignored: Sequence[str]) -> list[s
     ]
     if with_images:
         said.append(f"left out as neither split nor class: {', '.join(with_images)}")
-    if found.stray:
-        said.append(f"{len(found.stray)} images beside the class folders left out: "
-                    f"{quoted(file.as_posix() for file in found.stray)}")  # fmt: skip
-    unread = [file for file in listing.unread if not set(file.parts) & set(ignored)]
-    if unread:
+    for what, paths in (
+        ("images beside the class folders left out", found.stray),
+        ("links that lead nowhere, or no files", listing.broken),
+        ("links not followed (follow_links=True follows them)", listing.outside),
+    ):
+        if paths:
+            said.append(f"{what}, {len(paths)}: {_paths(paths)}")
+    if listing.unread:
         said.append(
-            f"{len(unread)} files not read, as their kind is not known here: "
-            f"{suffix_counts(unread)}"
-        )
-    if listing.broken:
-        said.append(f"{len(listing.broken)} links that lead nowhere: {_paths(listing.broken)}")
-    if listing.outside:
-        said.append(
-            f"{len(listing.outside)} links to folders or out of the folder not followed: "
-            f"{_paths(listing.outside)}"
+            f"files of a kind not known here and not read, {len(listing.unread)}: "
+            f"{suffix_counts(listing.unread)}"
         )
     return said
 
@@ -195,8 +193,9 @@ def _mentioned(found: Layout, listing: Listing) -> list[str]:
     """What was passed over or done as anyone would expect."""
     notes = []
     without = [folder for folder in found.left_out if not listing.images_below(folder)]
-    if without or listing.system:
-        notes.append(f"folders left out: {_paths([*without, *listing.system])}")
+    without += [*listing.system, *listing.ignored]
+    if without:
+        notes.append(f"folders left out: {_paths(without)}")
     if listing.beside:
         notes.append(f"files beside the images left out: {suffix_counts(listing.beside)}")
     if found.merged:
@@ -224,7 +223,7 @@ def _too_few_classes(found: Layout, listing: Listing, root: Path) -> str:
     inner = [folder for folder in listing.folders_in(Path()) if listing.images_below(folder)]
     if not found.files and found.stray:
         return (
-            f"{message} There are {len(found.stray)} images directly in it. If they have no "
+            f"{message} {len(found.stray)} images lie directly in it. If they have no "
             f"labels: kernel_lib.data.load('photos:{root.as_posix()}'). If a table names their "
             "classes: kernel_lib.data.load('table:labels.csv')."
         )

@@ -53,30 +53,27 @@ class Layout:
         return [name for name in self.class_names if name not in held]
 
 
-def layout_of(
-    listing: Listing, root: Path, layout: str, ignore: Sequence[str], are_classes: Sequence[str]
-) -> Layout:
+def layout_of(listing: Listing, root: Path, layout: str, are_classes: Sequence[str]) -> Layout:
     """Find the class folders.
 
     Args:
         listing: what lies in the folder.
         root: the folder, for messages.
         layout: one of `LAYOUTS`.
-        ignore: names of folders to leave out.
         are_classes: names that a person says are classes, whatever they look like.
 
     Raises:
         ValueError: If it cannot be told whether folders are splits or classes, or if they hold no
             classes but, say, images and masks. The message holds a cure.
     """
-    top = _wanted(listing.folders_in(Path()), ignore)
+    top = listing.folders_in(Path())
     splits = _splits(listing, root, top, layout)
     bases = splits or [("train", Path())]
     folders: list[tuple[Path, str]] = []
     left_out = [each for each in top if splits and each not in [folder for _, folder in splits]]
     stray = list(listing.images_in(Path()))
     for split, base in bases:
-        inside = _wanted(listing.folders_in(base), ignore)
+        inside = listing.folders_in(base)
         _check_no_answers(root / base, inside, are_classes)
         for each in inside:
             is_class = each.name in are_classes or each.name.lower() not in _NO_CLASSES
@@ -93,10 +90,6 @@ def layout_of(
     ]
     merged = [(name, other) for name, other in names.items() if name != other]
     return Layout(files, sorted(set(names.values())), left_out, stray, merged)
-
-
-def _wanted(folders: Sequence[Path], ignore: Sequence[str]) -> list[Path]:
-    return [folder for folder in folders if folder.name not in ignore]
 
 
 def _splits(

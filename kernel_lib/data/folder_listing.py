@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +25,10 @@ class Listing:
         folders: all folders.
         unread: files that might be images and cannot be read here.
         beside: other files, such as tables and texts.
-        broken: links that lead nowhere.
-        outside: links, to files or folders, that are not followed: folders, and files outside.
+        broken: links that lead nowhere, and what else is no file.
+        outside: links that are not followed: to folders, and to files outside.
         system: folders that systems make, such as __MACOSX.
+        ignored: folders that a person wants left out.
     """
 
     images: list[Path] = field(default_factory=list)
@@ -36,6 +38,7 @@ class Listing:
     broken: list[Path] = field(default_factory=list)
     outside: list[Path] = field(default_factory=list)
     system: list[Path] = field(default_factory=list)
+    ignored: list[Path] = field(default_factory=list)
 
     def images_below(self, folder: Path) -> list[Path]:
         """Image files in `folder` and all its subfolders."""
@@ -50,15 +53,29 @@ class Listing:
         return [each for each in self.folders if each.parent == folder and each != folder]
 
 
-def list_folder(root: Path) -> Listing:
-    """List all that lies below `root`. Links to folders, and out of `root`, are not followed."""
+def list_folder(root: Path, ignore: Collection[str] = (), follow_links: bool = False) -> Listing:
+    """List all that lies below `root`.
+
+    Args:
+        root: the folder.
+        ignore: names of folders, or their paths below `root`, that are not gone into.
+        follow_links: follow links to folders, and to files outside of `root`.
+
+    Raises:
+        OSError: If a folder cannot be opened; it is not passed over.
+    """
     listing, limit = Listing(), root.resolve()
-    for place, folders, files in os.walk(root):
+    known = {limit}  # so that links in a circle end
+    for place, folders, files in os.walk(root, onerror=_refuse, followlinks=follow_links):
         here = Path(place).relative_to(root)
         # `os.walk` goes on only into what stays in the list.
-        folders[:] = [name for name in sorted(folders) if _goes_into(listing, root, here / name)]
+        kept = [name for name in sorted(folders) if not is_hidden(Path(name))]
+        kept = [name for name in kept if _goes_into(listing, here / name, ignore)]
+        folders[:] = [
+            name for name in kept if _follows(listing, root, here / name, known, follow_links)
+        ]
         for name in files:
-            _sort_file(listing, root, here / name, limit)
+            _sort_file(listing, root, here / name, None if follow_links else limit)
     for kind in vars(listing).values():
         kind.sort()
     return listing
@@ -77,27 +94,47 @@ def same_stems(files: list[Path]) -> list[Path]:
     return [file for group in groups.values() if len(group) > 1 for file in group]
 
 
-def _goes_into(listing: Listing, root: Path, folder: Path) -> bool:
-    """Note a folder, and say whether to list what lies in it."""
-    if folder.name.startswith("."):
-        return False
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def _goes_into(listing: Listing, folder: Path, ignore: Collection[str]) -> bool:
+    """Whether to list what lies in a folder, by its name."""
     if folder.name.lower() in _BY_SYSTEM:
         listing.system.append(folder)
-        return False
+    elif folder.name in ignore or folder.as_posix() in ignore:
+        listing.ignored.append(folder)
+    else:
+        return True
+    return False
+
+
+def _follows(
+    listing: Listing, root: Path, folder: Path, known: set[Path], follow_links: bool
+) -> bool:
+    """Whether to list what lies in a folder, which may be a link; note the folder."""
     if (root / folder).is_symlink():
-        listing.outside.append(folder)
-        return False
+        target = (root / folder).resolve()
+        if not follow_links or target in known:
+            listing.outside.append(folder)
+            return False
+        known.add(target)
+    elif follow_links:
+        known.add((root / folder).resolve())
     listing.folders.append(folder)
     return True
 
 
-def _sort_file(listing: Listing, root: Path, file: Path, limit: Path) -> None:
+def _sort_file(listing: Listing, root: Path, file: Path, limit: Path | None) -> None:
     if is_hidden(file):
         return
     whole = root / file
-    if whole.is_symlink() and not whole.exists():
+    is_outside = (
+        limit is not None and whole.is_symlink() and not whole.resolve().is_relative_to(limit)
+    )
+    if not whole.is_file():
         listing.broken.append(file)
-    elif whole.is_symlink() and not whole.resolve().is_relative_to(limit):
+    elif is_outside:
         listing.outside.append(file)
     elif is_image_file(file):
         listing.images.append(file)

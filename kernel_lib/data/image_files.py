@@ -105,7 +105,7 @@ def read_with_notes(
             kept.append(place)
         except ValueError as error:
             if reading.on_error == "raise":
-                raise
+                raise ValueError(f"{error} on_error='skip' leaves such files out.") from error
             problems.append(str(error))
     if problems:
         _warn_of_unreadable(problems)

@@ -84,7 +84,7 @@ def _photos_in(folder: Path) -> tuple[list[Path], list[str]]:
     if beside:
         notes.append(f"files beside the photos left out: {suffix_counts(beside)}")
     if unread:
-        said = f"{len(unread)} files not read: {suffix_counts(unread)}"
+        said = f"files not read, {len(unread)}: {suffix_counts(unread)}"
         warnings.warn(SkippedFilesWarning(f"In {folder}: {said}.", [said]), stacklevel=3)
         notes.append(said)
     return photos, notes

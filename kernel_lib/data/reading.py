@@ -142,8 +142,7 @@ def decode(path: Path, reading: Reading) -> Decoded:
                 return _decoded(file, path, reading)
     # Decoders raise nearly every type of error over a damaged file.
     except Exception as error:
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise ValueError(f"Cannot read the image file {path}: {reason.rstrip('.')}.") from error
+        raise ValueError(f"Cannot read the image file {path}: {_reason(error, path)}.") from error
 
 
 def fit(
@@ -159,6 +158,16 @@ def fit(
     if crop:
         return ImageOps.fit(image, (width, height), resample)
     return image.resize((width, height), resample)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error).rstrip(".")
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return "not an image, or of a kind that Pillow cannot read, such as color of 16 bits"
+    return "not an image"
 
 
 def _known_formats() -> list[str]:

@@ -170,7 +170,7 @@ def test_links_out_of_the_folder_are_not_followed(photos: Path, tmp_path: Path) 
     (photos / "dog" / "link.png").symlink_to(secret)
     (photos / "dog" / "inner.png").symlink_to(photos / "dog" / "0.png")
     (photos / "linked").symlink_to(secret.parent, target_is_directory=True)
-    with pytest.warns(SkippedFilesWarning, match=r"2 links .* not followed: .*dog/link.png"):
+    with pytest.warns(SkippedFilesWarning, match=r"links not followed .*, 2: .*dog/link.png"):
         images = load(f"folder:{photos}")
     assert images.class_names == ("cat", "dog")
     assert np.bincount(images.labels).tolist() == [10, 11]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -146,14 +147,14 @@ SITUATIONS = {
         noted="no classes: 'emu'",
     ),
     "pictures beside class folders": Situation(
-        ("cat", "dog"), ("cat", "dog"), files=("cover.png",), warned="1 images beside.*cover.png"
+        ("cat", "dog"), ("cat", "dog"), files=("cover.png",), warned="beside.*, 1: .*cover.png"
     ),
     "pictures beside class folders in a split": Situation(
         CATS_DOGS, ("cat", "dog"), SPLIT, files=("train/c.png",), warned="beside.*train/c.png"
     ),
     "kinds not known": Situation(
         ("cat", "dog"), ("cat", "dog"), files=("cat/1.heic", "dog/2.HEIC", "dog/3.cr2"),
-        warned=r"3 files not read.*1 \.cr2, 2 \.heic",
+        warned=r"not read, 3: 1 \.cr2, 2 \.heic",
     ),
     "texts and tables": Situation(
         ("cat", "dog"), ("cat", "dog"), files=("cat/1.txt", "labels.csv"),
@@ -271,7 +272,7 @@ def test_classes_one_folder_deeper_are_pointed_at(tmp_path: Path) -> None:
 
 def test_pictures_without_folders_are_photos(tmp_path: Path) -> None:
     picture(tmp_path, "1.png", 7)
-    with pytest.raises(ValueError, match="1 images directly in it") as caught:
+    with pytest.raises(ValueError, match="1 images lie directly in it") as caught:
         load(f"folder:{tmp_path}")
     assert load(re.search(r"photos:[^']*", str(caught.value)).group()).num_classes == 1
 
@@ -307,7 +308,7 @@ def test_flat_splits_are_refused_with_cures(tmp_path: Path) -> None:
 def test_broken_links_are_named(tmp_path: Path) -> None:
     fill(tmp_path, ("cat", "dog"))
     (tmp_path / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.warns(SkippedFilesWarning, match="1 links that lead nowhere: 'cat/gone.png'"):
+    with pytest.warns(SkippedFilesWarning, match="lead nowhere, or no files, 1: 'cat/gone.png'"):
         check_pixels(load(f"folder:{tmp_path}"))
 
 
@@ -330,10 +331,70 @@ def test_photos_name_what_they_leave_out(tmp_path: Path) -> None:
     for name in ("2.heic", "notes.txt", ".DS_Store"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "more").mkdir()
-    with pytest.warns(SkippedFilesWarning, match=r"1 files not read: 1 \.heic"):
+    with pytest.warns(SkippedFilesWarning, match=r"files not read, 1: 1 \.heic"):
         images = load(f"photos:{tmp_path}", class_names=["cat", "dog"])
     notes = " | ".join(images.notes)
     assert re.search(r"more.*1 \.txt.*1 \.heic.*have no classes", notes)
     (tmp_path / "more" / "sub").mkdir()
     with pytest.raises(ValueError, match="If its folders are classes"):
         load(f"photos:{tmp_path / 'more'}")
+
+
+def test_ignored_folders_are_left_out_at_any_depth(tmp_path: Path) -> None:
+    fill(tmp_path, ("train/cat", "train/dog", "train/emu", "test/cat", "test/emu"))
+    picture(tmp_path, "train/cat/thumbnails/1.png", 1)
+    picture(tmp_path, "train/cat/thumbnails/1.heic.png", 1)
+    images = load(f"folder:{tmp_path}", ignore="thumbnails, train/emu, test/emu/")
+    assert images.class_names == ("cat", "dog")
+    check_pixels(images)
+    assert any("'train/cat/thumbnails'" in note for note in images.notes)
+
+
+def test_links_are_followed_where_that_is_asked_for(tmp_path: Path) -> None:
+    fill(tmp_path, ("set/cat", "else/dog", "else/emu"))
+    root = tmp_path / "set"
+    (root / "dog").symlink_to(tmp_path / "else" / "dog", target_is_directory=True)
+    (root / "emu").mkdir()
+    (root / "emu" / "1.png").symlink_to(tmp_path / "else" / "emu" / "1.png")
+    (root / "emu" / "circle").symlink_to(root, target_is_directory=True)
+    with pytest.warns(SkippedFilesWarning, match="not followed .*, 1: 'emu/circle'"):
+        images = load(f"folder:{root}", follow_links=True)
+    assert images.class_names == ("cat", "dog", "emu")
+    assert np.bincount(images.labels).tolist() == [3, 3, 1]
+    check_pixels(images)
+    with pytest.warns(SkippedFilesWarning, match=r"follow_links=True.*, 3: "):
+        assert load(f"folder:{root}", class_names=["cat", "emu", "dog"]).num_classes == 3
+
+
+def test_a_pipe_named_as_an_image_does_not_hang(tmp_path: Path) -> None:
+    fill(tmp_path, ("cat", "dog"))
+    os.mkfifo(tmp_path / "cat" / "4.png")
+    with pytest.warns(SkippedFilesWarning, match=r"or no files, 1: 'cat/4\.png'"):
+        check_pixels(load(f"folder:{tmp_path}"))
+
+
+def test_folders_that_cannot_be_opened_are_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, ("cat", "dog"))
+    scandir = os.scandir
+
+    def closed(path: Any) -> Any:
+        if Path(path).name == "dog":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(PermissionError, match="dog"):
+        load(f"folder:{tmp_path}")
+
+
+def test_files_that_cannot_be_read_are_refused_with_a_cure(tmp_path: Path) -> None:
+    fill(tmp_path, ("cat", "dog"))
+    (tmp_path / "cat" / "0.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"not an image\. on_error='skip' leaves"):
+        load(f"folder:{tmp_path}")
+    with pytest.warns(SkippedFilesWarning):
+        images = load(f"folder:{tmp_path}", on_error="skip")
+    check_pixels(images)
+    assert "1 file skipped" in images.notes[0]
