@@ -12,12 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kernel_lib.doctor.gradients import magnitude, scores
+from kernel_lib.doctor.gradients import magnitude, scores, watching
 from kernel_lib.doctor.losses import channel_loss, spatial_loss, strongest_wrong
 from kernel_lib.doctor.recipe import Recipe
 from kernel_lib.models.classifier import Classifier
-from kernel_lib.network.head import linear_logits
-from kernel_lib.network.observe import listen
 
 Losses = dict[str, tf.Tensor]
 
@@ -115,17 +113,8 @@ class Course(keras.Model):
         self, images: tf.Tensor, training: bool, tape: tf.GradientTape | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Logits, and the maps at the tap if `tape` is to watch them."""
-        found: list[tf.Tensor] = []
-
-        def on_output(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:
-            if tape is not None and name == self.recipe.tap:
-                tape.watch(output)
-                found.append(output)
-            return output
-
-        inputs = self.classifier.preprocessing.apply(images)
-        with listen(self.network, on_output):
-            output = self.network(inputs, training=training)
-        output = self.classifier.network._chosen(output)
-        logits, _ = linear_logits(output, self.classifier.head)
-        return logits, found[0] if found else None
+        network, tap = self.classifier.network, self.recipe.tap
+        if tape is None:
+            return network.forward(images, training=training)[0], None
+        logits, maps = network.forward(images, [tap], watching(tape, tap), training=training)
+        return logits, maps[0]

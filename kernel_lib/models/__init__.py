@@ -13,6 +13,7 @@ _PUBLIC = {
     "Classifier": "classifier",
     "as_classifier": "classifier",
     "build": "networks",
+    "channels_last": "channels",
     "load": "loading",
     "load_or_train": "choosing",
     "names": "networks",

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from kernel_lib.models.adam import Adam
 from kernel_lib.models.classifier import Classifier
-from kernel_lib.network.head import linear_logits
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 Steps = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -134,8 +133,7 @@ def compiled_steps(
     def logits_of(images: tf.Tensor) -> tf.Tensor:
         if augment is not None:
             images = augment(images, tf.stack([seed % 2**31, optimizer.steps]))
-        output = model(classifier.preprocessing.apply(images), training=True)
-        return linear_logits(output, classifier.head)[0]
+        return classifier.network.forward(images, training=True)[0]
 
     signature = [
         tf.TensorSpec((None, *classifier.input_shape), tf.float32),

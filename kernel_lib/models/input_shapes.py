@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,9 +43,21 @@ def image_shape(model: keras.Model, input_size: Any = None) -> Shape:
 
 
 def checked_size(input_size: Any) -> tuple[int, int] | None:
-    """Height and width as whole numbers, from a pair or one number; None stays None."""
+    """Height and width as whole numbers, from a pair, one number or text; None stays None.
+
+    Text is what forms and command lines give: "96", "96,128" or "96x128".
+    """
     if input_size is None:
         return None
+    if isinstance(input_size, str):
+        parts = re.split(r"[,x ]+", input_size.strip().strip("()[]"))
+        if not all(part.isdecimal() for part in parts):
+            raise ValueError(
+                '`input_size` must be pixels, such as 96, or height and width, such as "96,128". '
+                f"Received: input_size={input_size!r}."
+            )
+        numbers = [int(part) for part in parts]
+        return checked_size(numbers if len(numbers) > 1 else numbers[0])
     parts = input_size if isinstance(input_size, list | tuple) else (input_size, input_size)
     if len(parts) != 2:
         raise ValueError(

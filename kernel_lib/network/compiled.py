@@ -99,6 +99,8 @@ class CompiledNetwork:
         images: tf.Tensor,
         taps: Sequence[str] = (),
         alter: Alteration | None = None,
+        *,
+        training: bool = False,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Run the network on symbolic images; return its logits and its values at `taps`.
 
@@ -117,7 +119,7 @@ class CompiledNetwork:
             values[name] = alter(name, layer, wide) if alter else wide
             return tf.cast(values[name], output.dtype)
 
-        scores = read_scores(self._chosen(self.run(images, on_output)), self.head)
+        scores = read_scores(self._chosen(self.run(images, on_output, training)), self.head)
         self.head_kind, self.is_multi_label = scores.kind, scores.is_multi_label
         self._score_names, self.num_units = scores.names, scores.num_units
         self.is_squashed_twice = scores.is_squashed_twice
@@ -130,15 +132,15 @@ class CompiledNetwork:
         """Whether a tensor of the trace just made holds the class scores themselves."""
         return tensor.name in self._score_names
 
-    def run(self, images: tf.Tensor, listener: Listener) -> Any:
-        """Everything that the model gives for images in [0, 1], at inference."""
+    def run(self, images: tf.Tensor, listener: Listener, training: bool = False) -> Any:
+        """Everything that the model gives for images in [0, 1]."""
         inputs = self.preprocess(images)
         bypass = None
         if self.input_dtype.is_integer:
             bypass = WholePixels(inputs, self.input_dtype)
             inputs = bypass.pixels
         with listen(self.model, listener, bypass=bypass):
-            return self.model(inputs, training=False)
+            return self.model(inputs, training=training)
 
     def _chosen(self, output: Any) -> tf.Tensor:
         if isinstance(output, dict):

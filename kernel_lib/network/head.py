@@ -61,7 +61,12 @@ class Scores:
 
     @property
     def names(self) -> set[str]:
-        """Names of the tensors that hold these scores, also in another shape or type."""
+        """Names of the tensors that hold these scores, also in another shape or type.
+
+        None outside a trace, where tensors have no names.
+        """
+        if tf.executing_eagerly():
+            return set()
         tensor, names = self.source, {self.logits.name, self.source.name}
         while tensor.op.type in _PASS_THROUGH and tensor.op.inputs:
             tensor = tensor.op.inputs[0]

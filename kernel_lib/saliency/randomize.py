@@ -35,7 +35,6 @@ from kernel_lib._random import random_stream
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.grouping import Block, blocks, is_normalization
 from kernel_lib.network.initial import first_value
-from kernel_lib.network.observe import listen
 from kernel_lib.network.weights import value_of
 
 OPERATORS = ("native", "truncated_normal", "uniform", "matched", "permute")
@@ -222,12 +221,11 @@ def _recalibrate(
         # Just re-initialised: mean 0, variance 1, so the input can be read off the output.
         scale = layer.gamma if layer.scale else 1.0
         shift = layer.beta if layer.center else 0.0
-        values = (output - shift) / scale * tf.sqrt(1.0 + layer.epsilon)
+        values = (tf.cast(output, tf.float32) - shift) / scale * tf.sqrt(1.0 + layer.epsilon)
         mean, variance = tf.nn.moments(values, axes=list(range(values.shape.rank - 1)))
         layer.moving_mean.assign(mean)
         layer.moving_variance.assign(variance)
-        return (values - mean) / tf.sqrt(variance + layer.epsilon) * scale + shift
+        renewal = (values - mean) / tf.sqrt(variance + layer.epsilon) * scale + shift
+        return tf.cast(renewal, output.dtype)
 
-    batch = classifier.preprocessing.apply(tf.constant(classifier.check_images(images)))
-    with listen(classifier.model, measure):
-        classifier.model(batch, training=False)
+    classifier.network.run(tf.constant(classifier.check_images(images)), measure)

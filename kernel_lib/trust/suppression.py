@@ -32,8 +32,6 @@ from kernel_lib.models.adam import Adam
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.models.networks.registry import build
 from kernel_lib.network.compiled import in_batches
-from kernel_lib.network.head import linear_logits
-from kernel_lib.network.observe import listen
 from kernel_lib.network.weights import value_of
 from kernel_lib.tasks import cached_arrays
 from kernel_lib.trust.auditing import audit
@@ -278,17 +276,9 @@ class _Pair:
 
     def _forward(self, pixels: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits of the network and the features that feed its head."""
-        classifier, found = self._classifier, {}
-
-        def note(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:
-            found[name] = output
-            return output
-
-        with listen(classifier.model, note):
-            output = classifier.model(classifier.preprocessing.apply(pixels), training=training)
-        features = found[self._tap]
-        flat = tf.reshape(features, (tf.shape(features)[0], -1))
-        return linear_logits(output, classifier.head)[0], flat
+        network = self._classifier.network
+        logits, (features,) = network.forward(pixels, [self._tap], training=training)
+        return logits, tf.reshape(features, (tf.shape(features)[0], -1))
 
     def _scores(self, features: tf.Tensor) -> list[tf.Tensor]:
         return [reader(features, training=False) for reader in self._readers]
