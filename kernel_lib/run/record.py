@@ -110,7 +110,7 @@ def earlier_run_of(path: Path) -> str | None:
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         return str(notebook["metadata"]["kernel_lib"]["run"]["template"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -15,6 +15,7 @@ import pytest
 from nbformat.sign import NotebookNotary
 
 import kernel_lib as kl
+from kernel_lib.run.kernel import stoppable
 from small_notebooks import cell, notebook
 
 PARAMETERS = """
@@ -171,6 +172,19 @@ def test_a_signal_stops_the_run_and_its_kernel(folder, number):
     assert Path("outputs/stopped/closed").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def test_nohup_lets_a_run_go_on():
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(5)
+    finally:
+        signal.signal(signal.SIGHUP, previous)
 
 
 def limited(kilobytes: int, name: str) -> subprocess.CompletedProcess:
