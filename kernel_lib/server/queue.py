@@ -68,13 +68,16 @@ class Queue:
                 await self._task
 
     async def _look_after(self) -> None:
-        left = True
-        while left:
-            try:
-                left = await self._step()
-            except OSError as error:  # such as too many open files, which passes
-                log.warning("kernel_lib: the runs cannot be looked after: %s", error)
+        # No waiting after the last look: who wakes the queue then must find it ended.
+        while await self._look():
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> bool:
+        try:
+            return await self._step()
+        except OSError as error:  # such as too many open files, which passes
+            log.warning("kernel_lib: the runs cannot be looked after: %s", error)
+            return True
 
     async def _step(self) -> bool:
         """Tell of those that ended, start what may start; return whether any is left."""

@@ -47,9 +47,8 @@ def add(service: Any, asked: dict[str, Any]) -> Request:
         if isinstance(error, OSError):
             raise OSError(
                 error.errno,
-                f"the history of runs cannot be written ({error.strerror}); "
+                f"The history of runs cannot be written ({error.strerror}); "
                 "set c.KernelLib.history_dir to a folder that can be",
-                "runs",
             ) from None
         raise
     service.queue.wake()

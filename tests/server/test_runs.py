@@ -361,3 +361,28 @@ def test_the_log_is_read_from_where_one_stopped(tmp_path):
     assert store.log(request, 4) == ("two\n", 8)
     assert store.log(request, 0, most=4) == ("two\n", 8)
     assert store.log(request, 99) == ("one\ntwo\n", 8)
+
+
+async def test_the_queue_goes_on_after_an_error_of_the_system_and_misses_no_run(
+    tmp_path, monkeypatch
+):
+    store = RunStore(tmp_path / "runs")
+    queue = Queue(store, 1, None)
+    monkeypatch.setattr("kernel_lib.server.queue.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(queue, "_start", lambda request: store.end(request, "cancelled"))
+    failing = iter([OSError(errno.EMFILE, "Too many open files")])
+
+    def all_of_them():
+        for error in failing:
+            raise error
+        return RunStore.all(store)
+
+    monkeypatch.setattr(store, "all", all_of_them)
+    for _ in range(3):  # each is added when the one before has just ended
+        request = request_in(store)
+        queue.wake()
+        deadline = time.monotonic() + 20
+        while not store.state(request).ended:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+    await queue.close()
