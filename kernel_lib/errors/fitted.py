@@ -7,7 +7,7 @@ as scikit-learn follows the numbers in a tree without looking whether they lead 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,7 +165,29 @@ def _quadratic(name: str, arrays: Arrays) -> Any:
     return _known(made, num_columns)
 
 
+class Networks:
+    """The mean chances of networks that read the same columns, each over its deviation.
+
+    Args:
+        deviation: (columns,).
+        networks: fitted classifiers.
+    """
+
+    def __init__(self, deviation: np.ndarray, networks: Sequence[Any]):
+        self.deviation, self.networks = deviation, list(networks)
+
+    def predict_proba(self, values: np.ndarray) -> np.ndarray:
+        """Chances, (num_rows, 2)."""
+        scaled = values / self.deviation
+        return np.mean([network.predict_proba(scaled) for network in self.networks], axis=0)
+
+
 def _network_arrays(classifier: Any) -> dict[str, np.ndarray]:
+    if hasattr(classifier, "networks"):
+        found = {"deviation": np.asarray(classifier.deviation)}
+        for k, network in enumerate(classifier.networks):
+            found |= {f"{k}/{name}": value for name, value in _network_arrays(network).items()}
+        return found
     from sklearn.neural_network import MLPClassifier
 
     if not isinstance(classifier, MLPClassifier) or classifier.activation != "relu":
@@ -175,6 +197,13 @@ def _network_arrays(classifier: Any) -> dict[str, np.ndarray]:
 
 
 def _network(name: str, arrays: Arrays) -> Any:
+    if "deviation" in arrays:
+        count = len({each.split("/")[0] for each in arrays if "/" in each})
+        parts = [
+            {key.removeprefix(f"{k}/"): v for key, v in arrays.items() if key.startswith(f"{k}/")}
+            for k in range(count)
+        ]
+        return Networks(_numbers(arrays["deviation"]), [_network(name, each) for each in parts])
     from sklearn.neural_network import MLPClassifier
     from sklearn.preprocessing import LabelBinarizer
 

@@ -7,7 +7,7 @@ import datetime
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -82,7 +82,8 @@ def run(
 
     Raises:
         TypeError, ValueError: Before anything starts, if the template or preset is not known, a
-            value is wrong, or `output` must not be replaced.
+            value is wrong, `output` must not be replaced, or another run is writing there; the
+            message says which process it is.
     """
     template = catalogue.template(name)
     path = _output_path(template, output)
@@ -94,8 +95,31 @@ def run(
     values = {key: relocate(key, value, path.parent) for key, value in values.items()}
     if any(parameter.name == "output_dir" for parameter in template.parameters):
         values.setdefault("output_dir", ".")
-    with reporter(template.name, progress) as report:
+    with _alone(template, path, values), reporter(template.name, progress) as report:
         return _Run(template, path, values, preset, report, log).execute(timeout)
+
+
+@contextlib.contextmanager
+def _alone(template: Template, path: Path, values: Mapping[str, Any]) -> Iterator[None]:
+    """Let no second run write the same notebook, or into the same folder, meanwhile.
+
+    Otherwise both would end as completed, and one of them would have lost its result.
+    """
+    from kernel_lib.tasks.holding import FolderInUseError, hold
+
+    doing = f"a run of {template.name}"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold(path.parent, f".{path.stem}.lock", doing))
+            if "output_dir" in values:
+                stack.enter_context(hold(_result_folder(path, values), ".run.lock", doing))
+        except FolderInUseError as error:
+            raise ValueError(str(error)) from None
+        yield
+
+
+def _result_folder(path: Path, values: Mapping[str, Any]) -> Path:
+    return Path(os.path.normpath(path.parent / values.get("output_dir", ".")))
 
 
 class _NotSaved(Exception):
@@ -157,7 +181,7 @@ class _Run:
         except _NotSaved as error:
             record.mark_failed_in_place(self.path)
             status, failure = "failed", failure or error.failure
-        output_dir = Path(os.path.normpath(self.path.parent / self.values.get("output_dir", ".")))
+        output_dir = _result_folder(self.path, self.values)
         return RunResult(self.template.name, self.path, output_dir, status, self._seconds, failure)
 
     def _papermill(self, manager: Any, timeout: float | None) -> Failure | None:

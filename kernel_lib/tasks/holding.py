@@ -79,7 +79,7 @@ def hold(
     """Hold a folder while the block runs, so that no second one does the same there.
 
     Args:
-        folder: The folder; it is made if missing.
+        folder: The folder. It is made if missing, and taken away again if nothing was put there.
         name: Name of the file that says who holds it. Holds of other names do not meet.
         doing: What is done there, in words, for whoever finds it held.
         wait: Seconds to wait for a holder to finish.
@@ -97,6 +97,8 @@ def hold(
     )  # fmt: skip
     end = time.monotonic() + wait
     with contextlib.ExitStack() as stack:
+        if not folder.exists():
+            stack.callback(_remove_if_empty, folder)
         while not _take(note, ours, stack):
             if _clear_if_dead(note):
                 continue
@@ -152,6 +154,11 @@ def _give_back(note: Path, ours: Holder) -> None:
         # A folder that was taken away meanwhile needs no giving back.
         with contextlib.suppress(OSError):
             note.unlink(missing_ok=True)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _clear_if_dead(note: Path) -> bool:

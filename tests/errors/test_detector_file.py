@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from error_networks import plain_network
 from kernel_lib.errors import ErrorDetector, Evidence, Reading
-from kernel_lib.errors.fitted import Forest, from_arrays, to_arrays
+from kernel_lib.errors.fitted import Forest, Networks, from_arrays, to_arrays
 from kernel_lib.errors.learned import HEADS, Head
 from kernel_lib.errors.registry import SCORES, Options
 from kernel_lib.errors.votes import Votes
@@ -56,6 +57,23 @@ def test_heads_come_back_from_arrays_to_the_last_bit(head, tmp_path):
     assert again.score(new).tobytes() == fitted.score(new).tobytes()
     assert len(np.unique(fitted.score(new))) > 10
     assert again.state().keys() == fitted.state().keys()  # and it can be saved again
+
+
+def test_several_networks_come_back_as_their_mean():
+    from sklearn.neural_network import MLPClassifier
+
+    random = np.random.default_rng(0)
+    values, wrong = random.normal(size=(80, 4)), random.random(80) < 0.5
+    parts = [MLPClassifier((5, 3), max_iter=3, random_state=k) for k in range(3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = Networks(
+            values.std(axis=0), [each.fit(values, wrong.astype(int)) for each in parts]
+        )
+    again = from_arrays("mlp", to_arrays("mlp", fitted))
+    assert again.predict_proba(values).tobytes() == fitted.predict_proba(values).tobytes()
+    expected = [each.predict_proba(values / values.std(axis=0)) for each in parts]
+    np.testing.assert_array_equal(fitted.predict_proba(values), np.mean(expected, axis=0))
 
 
 def test_a_forest_follows_its_trees_as_scikit_learn_does():

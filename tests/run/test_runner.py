@@ -226,7 +226,7 @@ def test_a_disk_that_is_full_from_the_start_is_told(folder):
     assert ended.returncode == 1, ended.stderr
     assert "outputs/stopped/stopped.ipynb cannot be written" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert not list(Path("outputs/stopped").iterdir())
+    assert not Path("outputs/stopped").exists()
 
 
 def test_only_an_earlier_run_of_the_same_template_is_replaced(folder):
@@ -256,6 +256,43 @@ def test_wrong_use_is_refused_before_anything_starts(folder, options, error, mes
     with pytest.raises(error, match=message):
         kl.run.run(write("quick", "1"), **options)
     assert not Path("outputs").exists()
+
+
+WAIT = """
+import pathlib, time
+pathlib.Path("started").touch()
+while not pathlib.Path("go").exists():
+    time.sleep(0.02)
+"""
+
+
+def test_two_runs_do_not_write_into_one_folder(folder):
+    """The second is told who holds it, before anything starts; afterwards it may."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    first, second = write("first", WAIT), write("second", "1")
+    out = Path("outputs/shared")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(kl.run.run, first, out, progress=False)
+        while not (out / "started").exists():
+            time.sleep(0.02)
+        try:
+            held = r"this process since \S+ \(a run of first\)"
+            with pytest.raises(ValueError, match=held):
+                kl.run.run(second, out, progress=False)
+            with pytest.raises(ValueError, match=held):  # from another notebook into its folder
+                kl.run.run(
+                    second, "elsewhere", {"output_dir": str(out)}, progress=False, overwrite=True
+                )
+            with pytest.raises(ValueError, match=held):
+                kl.run.run(first, out, progress=False)
+            assert not Path("elsewhere").exists()
+            assert sorted(each.name for each in out.glob("*.ipynb")) == ["first.ipynb"]
+        finally:
+            (out / "go").touch()
+        assert running.result().status == "completed"
+    assert kl.run.run(second, out, progress=False).status == "completed"
+    assert not list(out.glob(".*"))
 
 
 def test_a_run_works_in_another_thread(folder):

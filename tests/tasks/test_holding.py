@@ -37,7 +37,12 @@ def test_it_is_held_and_given_back(tmp_path):
             hold(folder, NAME, "more").__enter__()
         with hold(folder, ".other.lock", "something else"):
             pass
-    assert not list(folder.iterdir())
+        assert folder.is_dir()
+    assert not folder.exists()  # it was made, and nothing was put there
+    folder.mkdir()
+    with hold(folder, NAME, "testing"):
+        pass
+    assert folder.is_dir()
 
 
 def test_it_is_given_back_after_an_error(tmp_path):
