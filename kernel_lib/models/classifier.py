@@ -117,8 +117,9 @@ class Classifier:
             except _RUN_ERRORS as error:
                 errors.append(error)
                 continue
-            if np.isfinite(logits).all() or shape == shapes[-1]:
+            if np.isfinite(logits).all() or len(shapes) == 1:
                 return shape[:2], logits
+            errors.append(ValueError("It gives NaN: no pixel is left, or its weights are broken."))
         sizes = f"{shapes[0]}" if len(shapes) == 1 else f"{shapes[0]} to {shapes[-1]}"
         cure = ""
         if len(shapes) > 1:
