@@ -248,8 +248,7 @@ def test_a_head_that_does_not_settle_is_quiet():
     values, wrong = random.normal(size=(60, 10)), random.random(60) < 0.5
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        head = Head("mlp").fit(values, wrong)
-    assert head.classifier.n_iter_ == head.classifier.max_iter
+        Head("mlp").fit(values, wrong)
 
 
 def test_monte_carlo_dropout_is_the_mean_over_sub_networks():
