@@ -1,6 +1,7 @@
 # make demo    set up, run every template on embedded data, build the gallery page
 # make lab     set up, open JupyterLab with the check-ups in its Launcher
-# make test    set up, then lint, types, tests, and tests in a real browser
+# make test    set up, then lint, types, tests (of engines with and without oneDNN, see
+#              docs/reproducibility.md), and tests in a real browser
 # make browser look for Chromium, and install Debian's where that is possible
 # make lock    write requirements.lock again from what .venv holds
 #
@@ -29,7 +30,7 @@ LAB_SOURCES := $(addprefix $(LAB)/,package.json yarn.lock tsconfig.json install.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help setup demo lab test lint lint-lab unit browser browser-tests lock
+.PHONY: help setup demo lab test lint lint-lab unit other-setting browser browser-tests lock
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -62,7 +63,7 @@ lab: $(READY)
 	@mkdir -p outputs/lab
 	$(BIN)/jupyter lab --notebook-dir=. --FileContentsManager.preferred_dir=outputs/lab $(AS_ROOT)
 
-test: lint lint-lab unit browser-tests
+test: lint lint-lab unit other-setting browser-tests
 	$(SAY) "All tests passed"
 
 lint: $(READY)
@@ -81,6 +82,18 @@ unit: $(READY)
 	$(SAY) "Tests"
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations 10 \
 	    --ignore=tests/browser --ignore=tests/benchmarks $(PYTEST_ARGS)
+
+# oneDNN is on (see docs/reproducibility.md), unless you set the variable. What depends on it is
+# tested the other way too; a run of its own, as TensorFlow reads the variable once a process.
+OTHER_SETTING := $(if $(filter 0,$(TF_ENABLE_ONEDNN_OPTS)),1,0)
+ENGINE_TESTS := tests/network tests/models/test_training.py tests/invariance/test_zoo.py \
+    tests/saliency/test_methods.py tests/errors/test_conductance.py tests/errors/test_mutants.py \
+    tests/doctor/test_gradients.py
+
+other-setting: $(READY)
+	$(SAY) "Tests of the engines with TF_ENABLE_ONEDNN_OPTS=$(OTHER_SETTING)"
+	TF_ENABLE_ONEDNN_OPTS=$(OTHER_SETTING) $(BIN)/pytest -n $(WORKERS) --dist loadfile \
+	    --durations 5 $(ENGINE_TESTS)
 
 # A second run of its own: Playwright and the Jupyter test plugin each want the event loop.
 browser-tests: browser $(READY)

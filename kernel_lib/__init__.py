@@ -17,6 +17,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from kernel_lib import _onednn
+
+_onednn.switch_on()  # before any submodule imports TensorFlow
+SlowTensorFlowWarning = _onednn.SlowTensorFlowWarning
+
 __version__ = "0.1.0"
 
 _SUBMODULES = (
@@ -37,7 +42,7 @@ _SUBMODULES = (
 # Functions at the top -> module that holds them.
 _FUNCTIONS = {"intake": "audit.examine"}
 
-__all__ = ["__version__", *_FUNCTIONS, *_SUBMODULES]
+__all__ = ["SlowTensorFlowWarning", "__version__", *_FUNCTIONS, *_SUBMODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,8 @@ import sys
 import pytest
 from absl import logging as absl_logging
 
+import kernel_lib  # noqa: F401  (before any test imports TensorFlow, as `kernel_lib._onednn` says)
+
 # TensorFlow's logger closes the stream it was born with when logging is set up anew, if that is
 # not the process's own; born under pytest it would close what pytest captures with.
 absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
