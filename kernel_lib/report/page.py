@@ -93,6 +93,16 @@ def result_page(
     )
 
 
+def page_without_details(result: AuditResult, reason: str) -> str:
+    """A page for a result that `result_page` cannot show."""
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Result</title></head>"
+        f"<body><h1>{escape(str(result.question))}</h1><p>{escape(str(result.verdict))}</p>"
+        f"<p>This page could not be made: {escape(reason)}. The numbers are in result.json, the "
+        "tables and the arrays beside it.</p></body></html>"
+    )
+
+
 def data_uri(path: Path) -> str:
     """A PNG file as a data URI."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")

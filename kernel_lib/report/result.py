@@ -191,14 +191,25 @@ class AuditResult:
         return {name: functools.partial(_same, figure) for name, figure in figures.items()}
 
     def _write_page(self, staging: Staging, drawn: list[str], failed: dict[str, str]) -> None:
-        from kernel_lib.report.page import result_page
-
         pictures = {name: staging.path / "figures" / f"{name}.png" for name in drawn}
-        page = result_page(self, pictures, failed)
+        page = self._page(pictures, failed)
         # A half of a surrogate pair, as in names of files that are no text, is no UTF-8.
         content = page.encode("utf-8", "xmlcharrefreplace")
         staging.write("page.html", functools.partial(_write_bytes, content))
         staging.seal(self.describe() | {"figures": drawn, "failed_figures": failed})
+
+    def _page(self, pictures: dict[str, Path], failed: dict[str, str]) -> str:
+        """The page, or one that says why there is none: the numbers count more."""
+        from kernel_lib.report.page import page_without_details, result_page
+
+        try:
+            return result_page(self, pictures, failed)
+        except Exception as error:
+            reason = _in_a_line(error)
+            warnings.warn(
+                f"The page could not be made: {reason}. Everything else is saved.", stacklevel=4
+            )
+            return page_without_details(self, reason)
 
     def describe(self) -> dict[str, Any]:
         """The content of result.json."""

@@ -3,7 +3,8 @@
 A small file names the holder. It is made with one call that fails if it is there already, which
 every file system offers, network drives included; locks of the operating system do not exist on
 all of them. A holder that died without giving the folder back is known by its process: by number
-and start, so that a number that was given away again is not taken for it.
+and start, so that a number that was given away again is not taken for it. The processes of another
+machine cannot be seen; its holder shows that it lives by touching the file every few seconds.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import json
 import os
 import platform
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _UNREADABLE_SECONDS = 10.0  # a note that cannot be read for so long was never finished
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.1
+_BEAT_SECONDS = 10.0
+_SILENT_SECONDS = 120.0  # after so long without a touch, a holder elsewhere has died
 
 
 class FolderInUseError(OSError):
@@ -66,7 +70,7 @@ class Holder:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it is known to have ended. A process of another machine never is."""
+        """Whether its process is seen to have ended; one of another machine is not seen."""
         if not self.is_from_here:
             return False
         return self.boot != _boot() or self.born != _born(self.pid)
@@ -106,6 +110,7 @@ def hold(
             if time.monotonic() >= end:
                 raise FolderInUseError(_in_use(folder, note, holder))
             time.sleep(_POLL_SECONDS)
+        stack.enter_context(_touching(note))
         yield
 
 
@@ -148,6 +153,25 @@ def _take(note: Path, ours: Holder, stack: contextlib.ExitStack) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def _touching(note: Path) -> Iterator[None]:
+    """Touch the note every few seconds while the block runs."""
+    is_over = threading.Event()
+
+    def touch() -> None:
+        while not is_over.wait(_BEAT_SECONDS):
+            with contextlib.suppress(OSError):
+                os.utime(note)
+
+    thread = threading.Thread(target=touch, name="kernel_lib holds a folder", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
 def _give_back(note: Path, ours: Holder) -> None:
     found = holder_of(note.parent, note.name)
     if found == ours:
@@ -168,9 +192,9 @@ def _clear_if_dead(note: Path) -> bool:
     a quick one has just written in place of the dead one's.
     """
     found = holder_of(note.parent, note.name)
-    if found is not None and not found.is_dead:
-        return False
     if found is None and _age(note) < _UNREADABLE_SECONDS:
+        return False
+    if found is not None and found.is_from_here and not found.is_dead:
         return False
     guard = note.with_name(f"{note.name}.clearing")
     try:
@@ -180,12 +204,22 @@ def _clear_if_dead(note: Path) -> bool:
             guard.unlink(missing_ok=True)
         return False
     try:
+        if found is not None and not found.is_from_here and not _is_silent(note, guard):
+            return False
         if holder_of(note.parent, note.name) != found or not note.exists():
             return False
         note.unlink(missing_ok=True)
         return True
     finally:
         guard.unlink(missing_ok=True)
+
+
+def _is_silent(note: Path, new: Path) -> bool:
+    """Whether the note was not touched for long, by the clock of the disk on which both lie."""
+    try:
+        return new.stat().st_mtime - note.stat().st_mtime > _SILENT_SECONDS
+    except OSError:
+        return False
 
 
 def _age(path: Path) -> float:
@@ -201,7 +235,11 @@ def _in_use(folder: Path, note: Path, holder: Holder | None) -> str:
             f"{folder} is being written by another process. Choose another folder, or try again. "
             f"If no process writes there, delete {note}."
         )
-    cure = "" if holder.is_from_here else f" If that process has ended, delete {note}."
+    cure = (
+        ""
+        if holder.is_from_here
+        else f" If that process has ended, wait {_SILENT_SECONDS:.0f} seconds or delete {note}."
+    )
     return f"{folder} is being written by {holder}. Wait, or choose another folder.{cure}"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kernel_lib.report import AuditResult, Verdict, result, saving
+from kernel_lib.report import AuditResult, Verdict, page, result, saving
 from kernel_lib.report.result import IncompleteResultError
 from kernel_lib.tasks import FolderInUseError, hold
 
@@ -150,22 +150,21 @@ def test_results_without_digests_are_read_with_a_warning(tmp_path):
     assert files_in(tmp_path) == {"result.json", "arrays.npz", "page.html", "tables/other.csv"}
 
 
-def test_the_intake_is_kept(tmp_path):
-    network = {"name": "net", "num_parameters": 3, "input": "8x8x1", "num_classes": 2}
-    intake = {
-        "headline": "Fed as it was trained.",
-        "network": network,
-        "feeding": {"preprocessing": "none", "source": "said", "evidence": "It was said."},
-        "standing": None,
-        "classes": [],
-        "images": {"summary": "9 images"},
-        "reach": {},
-        "forecast": {},
-        "findings": [],
-    }
+def test_the_intake_is_kept_and_shown(tmp_path, monkeypatch):
+    intake = {"headline": "Fed as it was trained.", "findings": [{"text": "Few images."}]}
+    monkeypatch.setattr(page, "intake_html", lambda shown: f"<p>{shown['headline']}</p>")
     replace(a_result(1), intake=intake).save(tmp_path)
     assert RunResult.load(tmp_path).intake == intake
-    assert "Fed as it was trained." in (tmp_path / "page.html").read_text()
+    assert "<p>Fed as it was trained.</p>" in (tmp_path / "page.html").read_text()
+
+
+def test_a_page_that_cannot_be_made_costs_the_page_alone(tmp_path):
+    with pytest.warns(UserWarning, match=r"The page could not be made: KeyError"):
+        replace(a_result(1), intake={"of": "another version"}).save(tmp_path)
+    assert run_of(tmp_path) == 1
+    text = (tmp_path / "page.html").read_text()
+    assert "Run 1." in text
+    assert "This page could not be made" in text
 
 
 @pytest.mark.parametrize("name", ["tables/rows.csv", "arrays.npz"])

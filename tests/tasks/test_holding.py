@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict, replace
 
 import pytest
@@ -86,10 +87,29 @@ def test_an_ended_process_holds_nothing(tmp_path):
         assert holding.holder_of(tmp_path, NAME).pid == os.getpid()
 
 
-def test_a_process_of_another_machine_is_never_taken_for_dead(tmp_path):
-    a_note(tmp_path, host="elsewhere", pid=ended_process())
-    with pytest.raises(FolderInUseError, match=r"on elsewhere since .*delete .*\.test\.lock\."):
-        hold(tmp_path, NAME, "testing").__enter__()
+@pytest.mark.parametrize("changes", [{"host": "elsewhere"}, {"space": "another container"}])
+def test_a_process_of_another_machine_lives_as_long_as_it_says_so(tmp_path, changes):
+    a_note(tmp_path, **changes, pid=ended_process())
+    note = tmp_path / NAME
+    for age in (0, 60, -3600):  # also where the clock of the disk stepped back
+        os.utime(note, (note.stat().st_atime, time.time() - age))
+        with pytest.raises(FolderInUseError, match=r"wait 120 seconds or delete .*\.test\.lock\."):
+            hold(tmp_path, NAME, "testing").__enter__()
+    os.utime(note, (0, time.time() - 150))
+    with hold(tmp_path, NAME, "testing"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_holder_says_that_it_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(holding, "_BEAT_SECONDS", 0.01)
+    with hold(tmp_path, NAME, "testing"):
+        os.utime(tmp_path / NAME, (0, 0))
+        end = time.monotonic() + 10
+        while (tmp_path / NAME).stat().st_mtime == 0 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert time.time() - (tmp_path / NAME).stat().st_mtime < 60
+    assert not [each for each in threading.enumerate() if "holds a folder" in each.name]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"pid": "x"}', "[" * 100_000, "\0"])
