@@ -12,6 +12,7 @@ import numpy as np
 
 from kernel_lib._progress import progress
 from kernel_lib.data.arrays import from_arrays
+from kernel_lib.data.image_formats import KERAS_SUFFIXES, suffix_counts
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.reading import BITS, Decoded, Reading, decode
 from kernel_lib.data.splits import balanced_subset, restricted_splits, split_numbers
@@ -114,6 +115,11 @@ def read_with_notes(
     _check_same_size(decoded, [paths[place] for place in kept])
     notes = [] if not problems else [f"{_files(len(problems))} skipped: {_some(problems)}"]
     notes += _notes(decoded, reading)
+    strange = [paths[k] for k in kept if paths[k].suffix.lower() not in KERAS_SUFFIXES]
+    if reading.as_keras and strange:
+        notes.append(
+            f"kinds that Keras' loader of folders passes over, read here: {suffix_counts(strange)}"
+        )
     return np.stack(_unified(decoded, reading)), np.array(kept), notes
 
 

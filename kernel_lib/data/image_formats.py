@@ -14,6 +14,8 @@ FORMATS = (
     "AVIF", "BMP", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "JXL", "MPO", "PCX", "PNG",
     "PPM", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP",
 )  # fmt: skip
+# What `keras.utils.image_dataset_from_directory` takes; it passes over others in silence.
+KERAS_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 # Files that every data set has beside its images, which no one takes for images.
 _BESIDE = frozenset(
     {

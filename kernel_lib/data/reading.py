@@ -191,9 +191,7 @@ def _decoded(file: Any, path: Path, reading: Reading) -> Decoded:
     is_grey = file.mode in _GREY_MODES or file.mode.startswith("I")
     channels = reading.channels or (1 if is_grey else 3)
     peak = 0
-    if reading.as_keras and not reading.turns and reading.ground == "ignore" and (
-        file.format in _KERAS_FORMATS
-    ):  # fmt: skip
+    if _keras_decodes(file, reading, channels):
         size = (file.height, file.width)
         pixels = _resized_as_keras(_decoded_as_keras(path, channels), reading) / np.float32(255)
     elif is_deep:
@@ -206,6 +204,14 @@ def _decoded(file: Any, path: Path, reading: Reading) -> Decoded:
         flat = _flatten(upright, {1: "L", 3: "RGB"}[channels], reading.ground)
         pixels = _fitted(flat, reading).reshape(*(reading.shape or size), channels)
     return Decoded(pixels, peak, size, is_grey, facts)
+
+
+def _keras_decodes(file: Any, reading: Reading, channels: int) -> bool:
+    """Whether the pixels wanted are those that Keras' own loader decodes."""
+    if not reading.as_keras or reading.turns or reading.ground != "ignore":
+        return False
+    # It cannot turn these grey.
+    return file.format in _KERAS_FORMATS and (channels == 3 or file.format not in ("BMP", "GIF"))
 
 
 def _facts(file: Any) -> frozenset[str]:

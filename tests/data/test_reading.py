@@ -62,6 +62,11 @@ def folder_of_files(root: Path) -> Path:
     Image.fromarray(COLOR[..., 0]).save(root / "dog" / "grey.png")
     Image.fromarray(COLOR).convert("P").save(root / "dog" / "palette.png")
     Image.fromarray(COLOR).save(root / "dog" / "color.bmp")
+    palette = Image.fromarray(COLOR).convert("P")
+    palette.save(root / "dog" / "clear.png", transparency=palette.getpixel((0, 0)))
+    Image.fromarray(alpha[..., 2:]).convert("LA").save(root / "dog" / "grey_alpha.png")
+    Image.fromarray(COLOR[..., 0] > 99).save(root / "dog" / "bits.png")
+    Image.fromarray(COLOR).convert("P").save(root / "dog" / "still.gif")
     Image.fromarray((COLOR[..., 0].astype(np.uint16) << 8) + 77).save(root / "dog" / "deep.png")
     return root
 
@@ -71,7 +76,9 @@ def folder_of_files(root: Path) -> Path:
 def test_keras_pixels_are_the_very_pixels(tmp_path: Path, channels: int, crop: bool) -> None:
     root = folder_of_files(tmp_path / "set")
     if channels == 1:
-        (root / "dog" / "color.bmp").unlink()  # Keras itself cannot turn it grey
+        for name in ("color.bmp", "still.gif"):  # Keras itself cannot turn them grey
+            assert read_image(root / "dog" / name, channels=1, interpolation="keras").any()
+            (root / "dog" / name).unlink()
     theirs = keras.utils.image_dataset_from_directory(
         root, image_size=(7, 11), shuffle=False, crop_to_aspect_ratio=crop, verbose=False,
         color_mode="rgb" if channels == 3 else "grayscale",
@@ -84,8 +91,13 @@ def test_keras_pixels_are_the_very_pixels(tmp_path: Path, channels: int, crop: b
     np.testing.assert_allclose(ours.images * 255, pixels, atol=1e-4)
     notes = " | ".join(ours.notes)
     assert "EXIF orientation not applied to 1 file" in notes
-    assert "transparent parts of 1 file ignored" in notes
+    assert "transparent parts of 3 files ignored" in notes
+    assert "passes over" not in notes
     assert "as Keras' loader of folders resizes" in notes
+    Image.fromarray(COLOR).save(root / "dog" / "more.webp")
+    more = load(f"folder:{root}", size=(7, 11), interpolation="keras", channels=channels)
+    assert "passes over, read here: 1 .webp" in more.notes[-1]
+    (root / "dog" / "more.webp").unlink()
     # And the default reading is another, or this test would show nothing.
     plain = load(f"folder:{root}", size=(7, 11), crop=crop, channels=channels)
     assert np.abs(plain.images - ours.images).max() > 0.1
