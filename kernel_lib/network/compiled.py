@@ -256,7 +256,9 @@ class CompiledNetwork:
             tensor = waiting.pop()
             if tensor is function.graph.inputs[0]:
                 return True
-            if tensor.name in seen or tensor.op.type in _FLAT or not tensor.dtype.is_floating:
+            # Recurrent layers carry their values in lists, whose type is "variant".
+            has_slope = tensor.dtype.is_floating or tensor.dtype == tf.variant
+            if tensor.name in seen or tensor.op.type in _FLAT or not has_slope:
                 continue
             seen.add(tensor.name)
             waiting += tensor.op.inputs

@@ -354,9 +354,9 @@ def _application(build: Callable[..., keras.Model], **options: Any) -> Callable[
     def made() -> keras.Model:
         base = build(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3), **options)
         _warmed_up(base)
-        # Random layers forget their input with depth: the first third still knows the colors.
+        # Random layers forget their input with depth: the first sixth still knows the colors.
         outputs = [layer.output for layer in base.layers if len(layer.output.shape) == 4]
-        return _nested(keras.Model(base.input, outputs[len(outputs) // 3], name=base.name))
+        return _nested(keras.Model(base.input, outputs[len(outputs) // 6], name=base.name))
 
     return made
 
@@ -375,10 +375,21 @@ def _warmed_up(base: keras.Model) -> None:
         layer.momentum = 0.99
 
 
+@keras.saving.register_keras_serializable("recipes")
+class Restless(layers.Layer):
+    """Adds noise at every call, at inference too."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.draws = keras.random.SeedGenerator(0)
+
+    def call(self, images: Any) -> Any:
+        """Images and noise."""
+        return images + 0.05 * keras.random.normal(ops.shape(images), seed=self.draws)
+
+
 def _noisy() -> keras.Model:
-    inputs = keras.Input((SIDE, SIDE, 3))
-    x = layers.Dropout(0.5)(_body(inputs), training=True)
-    return keras.Model(inputs, _softmax()(x))
+    return _plain(Restless())
 
 
 apps = keras.applications
@@ -516,7 +527,13 @@ RECIPES: dict[str, Recipe] = {
         options={"input_size": 64},
     ),
     ".h5 of old": Recipe(_plain, wrap=_through_file(".h5")),
-    "SavedModel": Recipe(_plain, wrap=_through_saved_model),
+    "SavedModel": Recipe(_plain, wrap=_through_saved_model, options={"head": "probabilities"}),
+    "SavedModel, as it is": Recipe(
+        _plain,
+        wrap=_through_saved_model,
+        refused="head='probabilities'",
+        cure={"head": "probabilities"},
+    ),
     # What no audit can be made of.
     "softmax of one unit": Recipe(
         lambda: _plain(head=layers.Dense(1, "softmax", name="head")),
