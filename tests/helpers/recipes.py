@@ -354,9 +354,9 @@ def _application(build: Callable[..., keras.Model], **options: Any) -> Callable[
     def made() -> keras.Model:
         base = build(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3), **options)
         _warmed_up(base)
-        # Random layers forget their input with depth: the first sixth still knows the colors.
+        # Random layers forget their input with depth: the first few still knows the colors.
         outputs = [layer.output for layer in base.layers if len(layer.output.shape) == 4]
-        return _nested(keras.Model(base.input, outputs[len(outputs) // 6], name=base.name))
+        return _nested(keras.Model(base.input, outputs[len(outputs) // 14], name=base.name))
 
     return made
 
@@ -500,7 +500,7 @@ RECIPES: dict[str, Recipe] = {
     "fully convolutional": Recipe(_fully_convolutional),
     "subclassed": Recipe(_subclassed),
     "layer of one's own": Recipe(lambda: _plain(Contrast()), wrap=_through_file(".keras")),
-    "MobileNetV2": Recipe(_application(apps.MobileNetV2, alpha=0.35), tolerance=1e-4),
+    "MobileNetV2": Recipe(_application(apps.MobileNetV2, alpha=1.0), tolerance=1e-4),
     "MobileNet": Recipe(_application(apps.MobileNet, alpha=0.25), tolerance=1e-4),
     "MobileNetV3": Recipe(
         _application(apps.MobileNetV3Small, alpha=0.75), feed="bytes", tolerance=1e-4
