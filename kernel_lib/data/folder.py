@@ -28,9 +28,9 @@ from kernel_lib.data.classes import (
 from kernel_lib.data.folder_layout import LAYOUTS, Layout, layout_of
 from kernel_lib.data.folder_listing import Listing, list_folder, same_stems
 from kernel_lib.data.image_files import SkippedFilesWarning, from_files
-from kernel_lib.data.image_formats import suffix_counts
+from kernel_lib.data.image_formats import suffix_counts, unread_advice
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.reading import Reading
+from kernel_lib.data.reading import as_reading
 from kernel_lib.data.splits import completed_splits
 
 
@@ -84,7 +84,7 @@ def load_folder(
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}.")
     check_choice("layout", layout, LAYOUTS)
-    options = Reading(**reading)
+    options = as_reading(reading)
     ignored = _ignored(ignore)
     if class_names is None:
         # A folder that `ImageSet.save` wrote says in which order its classes are.
@@ -184,7 +184,7 @@ def _left_out(found: Layout, listing: Listing) -> list[str]:
     if listing.unread:
         said.append(
             f"files of a kind not known here and not read, {len(listing.unread)}: "
-            f"{suffix_counts(listing.unread)}"
+            f"{suffix_counts(listing.unread)} ({unread_advice(listing.unread)})"
         )
     return said
 
@@ -240,5 +240,8 @@ def _too_few_classes(found: Layout, listing: Listing, root: Path) -> str:
             f"{message} If these are images of one class of several, name all: class_names=[...]."
         )
     if listing.unread:
-        return f"{message} Files of a kind not known here: {suffix_counts(listing.unread)}."
+        return (
+            f"{message} Files of a kind not known here: {suffix_counts(listing.unread)} "
+            f"({unread_advice(listing.unread)})."
+        )
     return message

@@ -14,7 +14,7 @@ from kernel_lib._progress import progress
 from kernel_lib.data.arrays import from_arrays
 from kernel_lib.data.image_formats import KERAS_SUFFIXES, suffix_counts
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.reading import BITS, Decoded, Reading, decode
+from kernel_lib.data.reading import BITS, Decoded, Reading, as_reading, decode
 from kernel_lib.data.splits import balanced_subset, restricted_splits, split_numbers
 
 _NAMED_IN_A_WARNING = 20
@@ -84,12 +84,13 @@ def read_images(paths: Sequence[Path], **reading: Any) -> tuple[np.ndarray, np.n
     Raises:
         ValueError: If a file cannot be read, no file can, or files differ in size.
     """
-    return read_with_notes(paths, Reading(**reading))[:2]
+    return read_with_notes(paths, as_reading(reading))[:2]
 
 
 def read_image(path: Path, **reading: Any) -> np.ndarray:
     """Read one image file; uint8 (height, width, channels)."""
-    image = _unified([decode(path, Reading(**reading))], Reading(**reading))[0]
+    options = as_reading(reading)
+    image = _unified([decode(path, options)], options)[0]
     return image if image.dtype == np.uint8 else np.rint(image * 255).astype(np.uint8)
 
 

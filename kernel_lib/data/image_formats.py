@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
@@ -28,7 +27,6 @@ _BESIDE = frozenset(
 _BY_SYSTEM = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
 
 
-@lru_cache(maxsize=1)
 def readable_suffixes() -> frozenset[str]:
     """Return the suffixes, in lower case, of the image files that can be read here.
 
@@ -40,7 +38,8 @@ def readable_suffixes() -> frozenset[str]:
 
 def is_image_file(path: Path) -> bool:
     """Whether the name of a file is that of an image that can be read."""
-    return path.suffix.lower() in readable_suffixes() and not is_hidden(path)
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    return kind in FORMATS and not is_hidden(path)
 
 
 def is_hidden(path: Path) -> bool:
@@ -57,3 +56,13 @@ def suffix_counts(files: Iterable[Path]) -> str:
     """Return how many files there are of each suffix, as in "2 .heic, 1 .svg"."""
     counted = Counter(file.suffix.lower() or "without a suffix" for file in files)
     return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counted.items()))
+
+
+def unread_advice(files: Iterable[Path]) -> str:
+    """What makes files readable that are not."""
+    if {file.suffix.lower() for file in files} & {".heic", ".heif"}:
+        return (
+            "for HEIC, pip install pillow-heif, then import pillow_heif; "
+            "pillow_heif.register_heif_opener()"
+        )
+    return "save images as PNG or JPEG"

@@ -17,9 +17,10 @@ from kernel_lib.data.image_formats import (
     may_be_image,
     readable_suffixes,
     suffix_counts,
+    unread_advice,
 )
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.reading import Reading
+from kernel_lib.data.reading import as_reading
 
 
 def load_photos(
@@ -49,7 +50,7 @@ def load_photos(
     root = Path(path).expanduser()
     if not root.exists():
         raise FileNotFoundError(f"There is no photo and no folder {root}.")
-    options = Reading(**{"crop": True, **reading})
+    options = as_reading({"crop": True, **reading})
     files, notes = ([root], []) if root.is_file() else _photos_in(root)
     if class_names is not None:
         class_name_list(class_names)
@@ -84,7 +85,7 @@ def _photos_in(folder: Path) -> tuple[list[Path], list[str]]:
     if beside:
         notes.append(f"files beside the photos left out: {suffix_counts(beside)}")
     if unread:
-        said = f"files not read, {len(unread)}: {suffix_counts(unread)}"
+        said = f"files not read, {len(unread)}: {suffix_counts(unread)} ({unread_advice(unread)})"
         warnings.warn(SkippedFilesWarning(f"In {folder}: {said}.", [said]), stacklevel=3)
         notes.append(said)
     return photos, notes

@@ -8,7 +8,7 @@ trained on what they gave is fed the same with `interpolation="keras"`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,17 @@ class Reading:
 
 
 READING_OPTIONS = tuple(field.name for field in fields(Reading))
+
+
+def as_reading(options: Mapping[str, Any]) -> Reading:
+    """Return how files are read, of the options given, or say which there are."""
+    unknown = sorted(set(options) - set(READING_OPTIONS))
+    if unknown:
+        raise TypeError(
+            f"Files are read with the options {', '.join(READING_OPTIONS)}. "
+            f"Received: {', '.join(unknown)}."
+        )
+    return Reading(**options)
 
 
 @dataclass(frozen=True, eq=False)

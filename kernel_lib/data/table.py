@@ -16,7 +16,7 @@ from kernel_lib.data.classes import ClassNames, class_name_list, match_names, qu
 from kernel_lib.data.image_files import from_files
 from kernel_lib.data.image_formats import is_image_file
 from kernel_lib.data.image_set import ImageSet
-from kernel_lib.data.reading import Reading
+from kernel_lib.data.reading import as_reading
 from kernel_lib.data.splits import SPLIT_NAMES, SPLIT_WORDS, completed_splits
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def from_table(
         name=Path(table).stem if isinstance(table, (str, Path)) else "table",
         num_images=num_images,
         seed=seed,
-        reading=Reading(**reading),
+        reading=as_reading(reading),
         notes=notes,
     )
 

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from kernel_lib.data import ImageSet, load
+from kernel_lib.data.folder import load_folder
 from kernel_lib.data.image_files import SkippedFilesWarning
 
 # A file's pixels tell its true class: the value of every pixel is that of the class it was made of.
@@ -398,3 +399,22 @@ def test_files_that_cannot_be_read_are_refused_with_a_cure(tmp_path: Path) -> No
         images = load(f"folder:{tmp_path}", on_error="skip")
     check_pixels(images)
     assert "1 file skipped" in images.notes[0]
+
+
+def test_kinds_not_known_alone_are_told_with_a_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cat", "dog"):
+        picture(tmp_path, f"{name}/1.png", VALUES[name])
+        (tmp_path / name / "1.png").rename(tmp_path / name / "1.heic")
+    with pytest.raises(ValueError, match=r"2 \.heic .*pillow_heif\.register_heif_opener\(\)"):
+        load(f"folder:{tmp_path}")
+    # What the plugin does once it is registered: its suffix is one that Pillow knows.
+    monkeypatch.setitem(Image.EXTENSION, ".heic", "PNG")
+    check_pixels(load(f"folder:{tmp_path}"))
+
+
+def test_unknown_options_of_reading_are_answered_with_the_known_ones(tmp_path: Path) -> None:
+    fill(tmp_path, ("cat", "dog"))
+    with pytest.raises(TypeError, match="options size, crop, .*Received: sise"):
+        load_folder(tmp_path, sise=3)
