@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from kernel_lib._checks import check_choice
-from kernel_lib.invariance.features import feature_names, features
+from kernel_lib.invariance.features import feature_names, feature_title, features
 from kernel_lib.invariance.signals import Signals
 from kernel_lib.tasks import atomic_path, digest
 
@@ -37,12 +37,17 @@ class Assessment:
         verdict: "invariant", "borderline" or "not invariant".
         reasons: the features that moved the probability most, in words.
         warnings: what makes it less trustworthy here.
+        outside: titles of the measurements that lie outside the training range, the furthest first;
+            with any, the assessor cannot judge the network.
+        num_features: how many measurements there are.
     """
 
     probability: float
     verdict: str
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    num_features: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,12 @@ class Assessor:
         found = features(signals, mode=self.setting["mode"])
         probability = float(self.probability(found[None])[0])
         return Assessment(
-            probability, verdict_of(probability), self.reasons(found), self.warnings(found)
+            probability,
+            verdict_of(probability),
+            self.reasons(found),
+            self.warnings(found),
+            self.outside(found),
+            len(names),
         )
 
     def check_setting(self, setting: Mapping[str, Any]) -> None:
@@ -163,23 +173,28 @@ class Assessor:
         side = "above" if value > self.centre[position] else "below"
         direction = "for" if pull > 0 else "against"
         return (
-            f"{self.names[position]} = {value:.3g} lies {side} the training mean of "
-            f"{self.centre[position]:.3g}: speaks {direction} invariance."
+            f"The {feature_title(self.names[position])}, {value:.3g}, lies {side} the training "
+            f"mean of {self.centre[position]:.3g}: speaks {direction} invariance."
         )
 
     def warnings(self, found: np.ndarray) -> tuple[str, ...]:
         """One line that names the features outside the training range; none if all lie inside."""
-        margin = 1e-9 * np.maximum(np.abs(self.low), np.abs(self.high))
-        outside = (found < self.low - margin) | (found > self.high + margin)
-        if not outside.any():
+        outside = self.outside(found)
+        if not outside:
             return ()
-        named = [self.names[i] for i in np.flatnonzero(outside)]
-        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         return (
-            f"{len(named)} of {len(self.names)} features lie outside the range of the networks "
-            f"this assessor was trained on ({', '.join(named[:3])}{more}); they are taken as the "
+            f"{len(outside)} of {len(self.names)} measurements lie outside the range of the "
+            f"networks this assessor was trained on ({named(outside)}); they are taken as the "
             "nearest value in it. Trust the probability less.",
         )
+
+    def outside(self, found: np.ndarray) -> tuple[str, ...]:
+        """Titles of the features outside the training range, the furthest (in ranges) first."""
+        margin = 1e-9 * np.maximum(np.abs(self.low), np.abs(self.high))
+        beyond = np.maximum(self.low - margin - found, found - self.high - margin)
+        width = np.where(self.high > self.low, self.high - self.low, self.scale)
+        order = np.argsort(-beyond / width, kind="stable")
+        return tuple(feature_title(self.names[i]) for i in order if beyond[i] > 0)
 
     def _standardized(self, table: np.ndarray) -> np.ndarray:
         table = np.asarray(table, float)
@@ -230,6 +245,12 @@ class Assessor:
         arrays = {"centre", "scale", "low", "high", "weights"}
         read = {k: np.array(v, float) if k in arrays else v for k, v in content.items()}
         return cls(**read | {"names": tuple(read["names"])})
+
+
+def named(titles: Sequence[str], most: int = 3) -> str:
+    """The first titles, and how many more there are."""
+    more = f"; and {len(titles) - most} more" if len(titles) > most else ""
+    return "; ".join(titles[:most]) + more
 
 
 def bundled() -> tuple[str, ...]:

@@ -18,6 +18,40 @@ from kernel_lib.invariance.signals import OUTPUT_SIGNALS, Signals
 
 MATRICES = ("confidence", "first.max", "first.max_mean", "second.max", "second.max_mean")
 
+_MATRIX_TITLES = {
+    "confidence": "the confidence",
+    "first.max": "the last convolution but one (largest value)",
+    "first.max_mean": "the last convolution but one (largest mean)",
+    "second.max": "the last convolution (largest value)",
+    "second.max_mean": "the last convolution (largest mean)",
+}
+_MEASUREMENT_TITLES = {
+    "sstv": "sensitivity to the choice of images",
+    "mean": "mean change",
+    "s_mean": "mean squared change",
+    "std": "spread of the change",
+    "robusterror": "share of large changes",
+    "discnty": "discontinuity",
+    "asymm": "asymmetry",
+    "grad_overall": "overall slope",
+    "grad_v_mean": "vertical slope",
+    "grad_v_std": "spread of the vertical slope",
+    "grad_v_wstd": "spread of the vertical slope within rows",
+    "grad_h_mean": "horizontal slope",
+    "grad_h_std": "spread of the horizontal slope",
+    "grad_h_wstd": "spread of the horizontal slope within columns",
+    "grad_d_mean": "diagonal slope",
+    "grad_d_std": "spread of the diagonal slope",
+}
+
+
+def feature_title(name: str) -> str:
+    """A feature as readers meet it: "first.max/mean" is the mean change of that matrix."""
+    matrix, _, measurement = name.partition("/")
+    if matrix not in _MATRIX_TITLES or measurement not in _MEASUREMENT_TITLES:
+        return name
+    return f"{_MEASUREMENT_TITLES[measurement]} of {_MATRIX_TITLES[matrix]}"
+
 
 def feature_names(symmetric: bool = True) -> tuple[str, ...]:
     """Names such as "first.max/discnty"; a grid with one side has no `asymm`."""

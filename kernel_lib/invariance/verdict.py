@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kernel_lib.audit.paired import needed_words
-from kernel_lib.invariance.assessor import Assessment
+from kernel_lib.invariance.assessor import Assessment, named
 from kernel_lib.invariance.loss import TOO_FEW, RulesCost
 from kernel_lib.invariance.truth import Truth
 from kernel_lib.report.result import Verdict
@@ -172,6 +172,14 @@ def _capital(text: str) -> str:
 
 
 def _from_assessment(assessment: Assessment, what: str) -> str:
+    if assessment.outside:
+        number = len(assessment.outside)
+        lie = "measurement lies" if number == 1 else "measurements lie"
+        return (
+            f"Whether the network is invariant to {what} is not known: {number} of "
+            f"{assessment.num_features} {lie} outside what the assessor was trained on "
+            f"({named(assessment.outside)}), so it cannot judge without labels."
+        )
     return (
         f"Without labels, the assessor gives a probability of {assessment.probability:.0%} that "
         f"the network is invariant to {what}."
@@ -185,6 +193,8 @@ def _guess_status(assessment: Assessment) -> str:
 
 
 def _beside(truth: Truth, assessment: Assessment) -> str:
+    if assessment.outside:
+        return " The assessor, without labels, cannot judge this network."
     agrees = truth.verdict == assessment.verdict
     word = "agrees" if agrees else "says otherwise"
     return f" The assessor, without labels, {word} ({assessment.probability:.0%} invariant)."

@@ -11,8 +11,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from kernel_lib.invariance import Assessor, bundled, data_sheet, feature_names, zoo
+from kernel_lib.invariance.assessor import Assessment
+from kernel_lib.invariance.features import feature_title
 from kernel_lib.invariance.grids import even_grid
 from kernel_lib.invariance.signals import OUTPUT_SIGNALS, STATISTICS, Signals
+from kernel_lib.invariance.verdict import overall
 from kernel_lib.invariance.zoo.build import Zoo
 from kernel_lib.invariance.zoo.judging import calibration_error, kappa, one_threshold, three_folds
 from kernel_lib.invariance.zoo.votes import fleiss_kappa
@@ -235,12 +238,38 @@ def test_reasons_and_warnings(assessor):
     strange = usual.copy()
     strange[3] = 1e6
     (warning,) = assessor.warnings(strange)
-    assert NAMES[3] in warning
-    assert "1 of 80 features" in warning
+    assert feature_title(NAMES[3]) in warning
+    assert "1 of 80 measurements" in warning
     clipped = usual.copy()
     clipped[3] = assessor.high[3]
     assert assessor.probability(strange[None]) == assessor.probability(clipped[None])
     assert all("speaks" in reason for reason in assessor.reasons(usual))
+    strange[5], strange[40] = -20, 1e9
+    furthest = [feature_title(NAMES[i]) for i in (40, 3, 5)]
+    assert list(assessor.outside(strange)) == furthest
+
+
+def test_every_feature_has_a_title_of_its_own():
+    titles = [feature_title(name) for name in NAMES]
+    assert len(set(titles)) == 80
+    assert not any("/" in title or "_" in title for title in titles)
+
+
+def test_the_headline_names_what_blocks_the_assessor():
+    """A probability of 3 % is no verdict on a network unlike those of the training."""
+    outside = tuple(feature_title(NAMES[i]) for i in (40, 3, 5, 6))
+    found = Assessment(0.03, "not invariant", (), ("outside",), outside, 80)
+    arguments = {"title": "Rotation"}
+    said = overall(arguments, "from -15 to 15", "15", None, found, 0.1)
+    assert said.status == "undetermined"
+    assert "4 of 80 measurements lie outside what the assessor was trained on" in said.headline
+    assert all(title in said.headline for title in outside[:3])
+    assert "and 1 more" in said.headline
+    assert "cannot judge" in said.headline
+    assert "3%" not in said.headline
+    sure = overall(arguments, "from -15 to 15", "15", None, Assessment(0.03, "not invariant"), 0.1)
+    assert sure.status == "fail"
+    assert "probability of 3%" in sure.headline
 
 
 def test_a_foreign_sweep_is_refused(assessor):
