@@ -88,7 +88,9 @@ def gallery(folder: str | Path, output: str | Path | None = None) -> Path:
         if problem:
             broken.append(f"{file.parent.relative_to(folder).as_posix()}: {problem}")
     with atomic_path(output) as temporary:
-        temporary.write_text(_page(folder, cards, broken), encoding="utf-8")
+        # JSON can hold half a character, which no file can: it is shown as a question mark.
+        page = _page(folder, cards, broken)
+        temporary.write_text(page, encoding="utf-8", errors="replace")
     return output
 
 

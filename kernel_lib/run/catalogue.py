@@ -199,7 +199,10 @@ def read_notebook(path: Path) -> dict[str, Any]:
         ValueError: If the file is missing or is not a notebook of format 4.
     """
     try:
-        notebook = json.loads(_text(path, LARGEST_NOTEBOOK))
+        text = _text(path, LARGEST_NOTEBOOK)
+        notebook = json.loads(text)
+        if re.search(r"\\u[dD][89a-fA-F]", text):
+            _check_characters(notebook)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, *BROKEN) as error:
@@ -217,6 +220,14 @@ def title_and_description(notebook: dict[str, Any]) -> tuple[str, str]:
     blocks = (block.strip() for block in re.split(r"\n\s*\n|^#.*$", text, flags=re.MULTILINE))
     paragraph = next((block for block in blocks if block and not block.startswith("<")), "")
     return heading.group(1).strip() if heading else "", " ".join(paragraph.split())
+
+
+def _check_characters(notebook: Any) -> None:
+    """Refuse half characters, which JSON can hold and a file cannot: no run could be written."""
+    try:
+        json.dumps(notebook, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character (a lone surrogate)") from None
 
 
 def _words(told: dict[str, Any], key: str) -> str:

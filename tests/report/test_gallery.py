@@ -216,6 +216,7 @@ BROKEN_RESULTS = [
     "",
     "null",
     "\ufeff{}",
+    json.dumps({**GOOD, "question": "half a character: \ud800"}),
     nested(100_000),
     '{"schema": ' + "9" * 5000 + "}",
     *(

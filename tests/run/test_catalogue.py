@@ -54,6 +54,13 @@ def test_broken_notebooks_are_left_out_with_a_warning(add_template):
     assert len(caught) == 8
 
 
+def test_whole_characters_written_as_two_halves_are_read(tmp_path):
+    path = tmp_path / "quick.ipynb"
+    path.write_text(json.dumps(notebook("x = '😀'"), ensure_ascii=True))
+    assert "\\ud83d" in path.read_text()
+    assert read_template(path).parameters[0].default == "😀"
+
+
 def test_a_path_is_a_template_too(folder):
     (folder / "mine.ipynb").write_text(json.dumps(notebook("x = 1")))
     assert template("mine.ipynb").name == "mine"
@@ -81,6 +88,7 @@ STRANGE = {
     "deep_json": nested(100_000),
     "long_number": '{"nbformat": ' + "9" * 5000 + "}",
     "not_utf8": b"\xff\xfe",
+    "half": json.dumps(notebook("x = '\ud800'")),
     "nul": notebook("x = 1\0"),
     "deep_list": notebook(f"x = {nested(5_000)}"),
     "many_signs": notebook("x = " + "-" * 90_000 + "1"),
