@@ -50,7 +50,9 @@ def audit(
 
     After "Reducing Overlearning through Disentangled Representations by Suppressing Unknown Tasks"
     (arXiv 2005.10220), with controls, corrections and intervals of the probing literature: see the
-    modules `ideal`, `scores`, `codes` and `uncertainty`.
+    modules `ideal`, `scores`, `codes`, `added` and `uncertainty`. What a verdict takes stands in
+    `kernel_lib.trust.verdict`: a pass excludes leaks of a tenth of the way, which takes some
+    hundreds of test images.
 
     Args:
         model: a Keras model or a `Classifier`, which gives one row of the matrix; or a mapping of
@@ -69,7 +71,8 @@ def audit(
         controls: any of "untrained" (networks with their first weights), "pixels" (images of
             16 x 16 pixels), "permutation" (p-values of leaks), "selectivity" (how much probes
             memorise) and "code" (online code lengths at `tap`).
-        num_untrained: untrained networks, each with weights of its own.
+        num_untrained: untrained networks, each with weights of its own; of one alone nobody can say
+            how much such networks differ, so nothing is then said to be taught.
         num_probe_seeds: fits of a probe that draws random numbers.
         num_permutations: permutations of test labels; None for enough that every cell can be
             significant after correction, and at least 999.

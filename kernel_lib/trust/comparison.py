@@ -10,7 +10,7 @@ from kernel_lib._checks import check_choice
 from kernel_lib.report.uncertainty import interval
 from kernel_lib.trust.result import TrustResult
 from kernel_lib.trust.scores import MODES, cell_errors, halves, own_chance, total_score
-from kernel_lib.trust.uncertainty import resampled_accuracy
+from kernel_lib.trust.uncertainty import resampled_accuracy, widened
 
 NUM_RESAMPLES = 2000
 
@@ -90,7 +90,8 @@ def _draws(
     """Scores as observed, then of each resample; (1 + B,) each."""
     hits = result.hits(tap, probe)
     observed = np.nanmean(hits, axis=-1, dtype=np.float64).mean(axis=0)
-    values = np.concatenate([observed[None], resampled_accuracy(hits, NUM_RESAMPLES, seed)])
+    draws = widened(resampled_accuracy(hits, NUM_RESAMPLES, seed), hits)
+    values = np.concatenate([observed[None], draws])
     ideal = result.ideal
     errors = cell_errors(values, ideal.values, own_chance(ideal), mode)
     preservation, leakage = halves(errors, ideal.own)

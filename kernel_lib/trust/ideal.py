@@ -68,21 +68,59 @@ def ideal_matrix(
     return TaskMatrix(values, rows, names, chance)
 
 
+def ideal_hits(images: ImageSet, kind: str, rows: Sequence[str]) -> np.ndarray | None:
+    """On which test images the guesses are right that the ideal counts.
+
+    Args:
+        images: an `ImageSet` with tasks.
+        kind: as in `ideal_matrix`; "uniform" counts no guesses.
+        rows: tasks that networks are trained for.
+
+    Returns:
+        (num_rows, num_tasks, num_test_images) 1 where right, 0 where wrong, NaN where a label is
+        missing and on the diagonal; None for "uniform".
+    """
+    if check_choice("kind", kind, KINDS) == "uniform":
+        return None
+    columns = columns_of(images)
+    found = np.full((len(rows), len(columns), len(images.splits["test"])), np.nan)
+    for r, row in enumerate(rows):
+        for c, (name, target) in enumerate(columns.items()):
+            if name == row:
+                continue
+            labels = target.labels[target.counted]
+            if kind == "majority":
+                guesses, known = np.full(len(labels), _commonest(target)), labels >= 0
+            else:
+                guesses = _guesses(columns[row], target)
+                known = (labels >= 0) & (columns[row].labels[target.counted] >= 0)
+            found[r, c] = np.where(known, guesses == labels, np.nan)
+    return found
+
+
 def _chance(column: TaskColumn, kind: str) -> float:
     if kind == "uniform":
         return 1 / column.num_classes
-    learned = column.labels[column.learning]
-    commonest = np.bincount(learned[learned >= 0], minlength=column.num_classes).argmax()
     counted = column.labels[column.counted]
-    return float((counted[counted >= 0] == commonest).mean())
+    return float((counted[counted >= 0] == _commonest(column)).mean())
+
+
+def _commonest(column: TaskColumn) -> int:
+    learned = column.labels[column.learning]
+    return int(np.bincount(learned[learned >= 0], minlength=column.num_classes).argmax())
 
 
 def _conditional(primary: TaskColumn, target: TaskColumn) -> float:
     """Accuracy of guessing the target's commonest class given the primary class."""
+    labels = target.labels[target.counted]
+    known = (labels >= 0) & (primary.labels[target.counted] >= 0)
+    return float((_guesses(primary, target) == labels)[known].mean())
+
+
+def _guesses(primary: TaskColumn, target: TaskColumn) -> np.ndarray:
+    """The target's commonest class given the primary class, for each counted image."""
     table = np.zeros((primary.num_classes, target.num_classes))
     known = (primary.labels >= 0) & (target.labels >= 0)
     learned = primary.learning[known[primary.learning]]
     np.add.at(table, (primary.labels[learned], target.labels[learned]), 1)
-    counted = primary.counted[known[primary.counted]]
-    guesses = table.argmax(axis=1)[primary.labels[counted]]
-    return float((guesses == target.labels[counted]).mean())
+    return table.argmax(axis=1)[primary.labels[target.counted]]

@@ -24,7 +24,8 @@ class TrustResult(AuditResult):
     Tables:
         cells: one row for each tap, probe, primary and target: accuracy with its Wilson interval,
             ideal, share of the way to certainty, untrained and pixel accuracy, control accuracy,
-            selectivity, p-value plain and corrected, what training added and its p-value, bits.
+            selectivity, p-value plain and corrected, p-value of lying above the ideal, what
+            training added and its p-value, bits.
         scores: one row for each tap, probe, score and primary ("all" for the whole matrix):
             trust, preservation and leakage with intervals, leakage of untrained networks.
         networks: accuracy of each network itself.

@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
+from kernel_lib.audit.paired import paired_counts, relative_loss_interval
 from kernel_lib.audit.statistics import holm, wilson_interval
 from kernel_lib.data import ImageSet
 from kernel_lib.report.uncertainty import interval
+from kernel_lib.trust.added import Added, added
 from kernel_lib.trust.codes import label_entropy, usable_information
 from kernel_lib.trust.columns import TaskColumn
-from kernel_lib.trust.ideal import ideal_matrix
+from kernel_lib.trust.ideal import ideal_hits, ideal_matrix
 from kernel_lib.trust.matrix import TaskMatrix
 from kernel_lib.trust.measure import Measurements, Place, Setting
 from kernel_lib.trust.probing import Readings
@@ -28,11 +30,10 @@ from kernel_lib.trust.scores import (
     MODES,
     cell_errors,
     halves,
-    normalised,
     own_chance,
     total_score,
 )
-from kernel_lib.trust.uncertainty import permutation_p_values, resampled_accuracy
+from kernel_lib.trust.uncertainty import permutation_p_values, resampled_accuracy, widened
 from kernel_lib.trust.verdict import judge
 
 NUM_RESAMPLES = 1000
@@ -40,10 +41,14 @@ NUM_RESAMPLES = 1000
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """What accuracies are held against: the ideal, the chance of own tasks, the weight."""
+    """What accuracies are held against: the ideal, the chance of own tasks, the weight.
+
+    `guesses` are the images that the ideal counts as right, see `ideal_hits`.
+    """
 
     ideal: TaskMatrix
     weight: float
+    guesses: np.ndarray | None = None
 
     @property
     def own(self) -> np.ndarray:
@@ -71,12 +76,13 @@ def summarize(
 ) -> TrustResult:
     """Turn measurements into a result."""
     ideal = ideal_matrix(images, arguments["ideal"], rows=arguments["primaries"])
-    standard = Standard(ideal, arguments["weight"])
+    guesses = ideal_hits(images, arguments["ideal"], arguments["primaries"])
+    standard = Standard(ideal, arguments["weight"], guesses)
     p_values = _p_values(measured, columns, arguments, setting.seed)
     cells: list[dict[str, Any]] = []
     scores: list[dict[str, Any]] = []
     for place in measured.trained:
-        sample = Sample.of(measured, place, setting.seed)
+        sample = Sample.of(measured, place, setting)
         cells += _cell_rows(measured, place, sample, standard, columns, p_values.get(place))
         scores += _score_rows(place, sample, standard)
     tables = {
@@ -103,23 +109,37 @@ class Sample:
         draws: (B, I, J).
         untrained: (1, J), or None.
         untrained_draws: (B, 1, J), or None.
+        hits: (networks, I, J, N) means over a network's probe seeds; `untrained_hits` the same.
     """
 
     values: np.ndarray
     draws: np.ndarray
     untrained: np.ndarray | None
     untrained_draws: np.ndarray | None
+    hits: np.ndarray
+    untrained_hits: np.ndarray | None
 
     @classmethod
-    def of(cls, measured: Measurements, place: Place, seed: int) -> Sample:
+    def of(cls, measured: Measurements, place: Place, setting: Setting) -> Sample:
         """Resample one place's readings; trained and untrained networks on the same images."""
         readings, blank = measured.trained[place], measured.untrained.get(place)
         return cls(
             readings.accuracy.mean(axis=0),
-            resampled_accuracy(readings.hits, NUM_RESAMPLES, seed),
+            _draws(readings.hits, setting.seed),
             None if blank is None else blank.accuracy.mean(axis=0),
-            None if blank is None else resampled_accuracy(blank.hits, NUM_RESAMPLES, seed),
+            None if blank is None else _draws(blank.hits, setting.seed),
+            _by_network(readings.hits, setting.num_probe_seeds),
+            None if blank is None else _by_network(blank.hits, setting.num_probe_seeds),
         )
+
+
+def _draws(hits: np.ndarray, seed: int) -> np.ndarray:
+    return widened(resampled_accuracy(hits, NUM_RESAMPLES, seed), hits)
+
+
+def _by_network(hits: np.ndarray, num_probe_seeds: int) -> np.ndarray:
+    """(networks, I, J, N) from (probe seeds * networks, I, J, N): all networks for each seed."""
+    return hits.reshape(num_probe_seeds, -1, *hits.shape[1:]).mean(axis=0)
 
 
 def _cell_rows(
@@ -134,13 +154,17 @@ def _cell_rows(
     readings = measured.trained[place]
     low, high = wilson_interval(sample.values, readings.counts)
     leak = _signed_share(sample.values, standard.bottom)
-    leak_low, leak_high = _ends(_signed_share(sample.draws, standard.bottom))
-    added = _added(sample, standard)
+    leak_low, leak_high, above = _leak(sample, standard, readings)
+    if sample.untrained_hits is None:
+        gain = Added.unknown(standard.own.shape)
+    else:
+        gain = added(sample.hits, sample.untrained_hits, standard.bottom)
     control = measured.selectivity.get(place)
     memory = None if control is None else control.accuracy.mean(axis=0)
     pixels = measured.pixels.get(place[1])
     corrected = None if p_values is None else _holm_off_diagonal(p_values, standard.own)
-    taught = _holm_off_diagonal(added[3], standard.own)
+    taught = _holm_off_diagonal(gain.p_value, standard.own)
+    above = _holm_off_diagonal(above, standard.own)
     for i, j in itertools.product(range(len(readings.rows)), range(len(readings.columns))):
         column = columns[readings.columns[j]]
         labels = readings.labels[j]
@@ -164,9 +188,10 @@ def _cell_rows(
             "share_low": leak_low[i, j],
             "share_high": leak_high[i, j],
             "untrained": np.nan if sample.untrained is None else sample.untrained[0, j],
-            "added": added[0][i, j],
-            "added_low": added[1][i, j],
-            "added_high": added[2][i, j],
+            "above_p_holm": above[i, j],
+            "added": gain.value[i, j],
+            "added_low": gain.low[i, j],
+            "added_high": gain.high[i, j],
             "added_p_holm": taught[i, j],
             "pixels": np.nan if pixels is None else pixels.accuracy[0, 0, j],
             "control_accuracy": np.nan if memory is None else memory[i, j],
@@ -196,8 +221,12 @@ def _score_rows(place: Place, sample: Sample, standard: Standard) -> Iterator[di
             draws = _three_scores(drawn[:, part], own, standard.weight)
             row = {"tap": place[0], "probe": place[1], "mode": mode, "primary": name}
             for score, value in numbers.items():
-                low, high = _ends(draws[score])
-                row |= {score: float(value), f"{score}_low": low, f"{score}_high": high}
+                low, high = _ends(draws[score])  # of distances, which resampling makes larger
+                row |= {
+                    score: float(value),
+                    f"{score}_low": min(low, float(value)),
+                    f"{score}_high": max(high, float(value)),
+                }
             yield row | _untrained_leakage(sample, standard, part, mode)
 
 
@@ -257,22 +286,33 @@ def _holm_off_diagonal(p_values: np.ndarray, own: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _added(sample: Sample, standard: Standard) -> tuple[np.ndarray, ...]:
-    """Share read off the trained network less that off untrained ones: value, low, high, p-value.
+def _leak(
+    sample: Sample, standard: Standard, readings: Readings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Interval of each share of the way to certainty, and p-value that it is above 0; (I, J).
 
-    The p-value is one-sided, of a normal with the deviation of the resamples.
+    The share is 1 - (1 - A) / (1 - A*): the relative loss of wrong answers from the ideal's guesses
+    to the probe's. Both are counted on the same images, so the interval is paired; where the ideal
+    is no guess, and for a network's own task, it is Wilson's. Resampling, which knows of runs, can
+    only widen it.
     """
-    if sample.untrained is None or sample.untrained_draws is None:
-        nothing = np.full(standard.own.shape, np.nan)
-        return nothing, nothing, nothing, nothing
-
-    def difference(values: np.ndarray, blank: np.ndarray) -> np.ndarray:
-        return normalised(values, standard.bottom) - normalised(blank, standard.bottom)
-
-    draws = difference(sample.draws, sample.untrained_draws)
-    value = difference(sample.values, sample.untrained)
-    p_value = stats.norm.sf(value / np.maximum(draws.std(axis=0), 1e-9))
-    return value, *_ends(draws), p_value
+    low, high = _ends(_signed_share(sample.draws, standard.bottom))
+    plain = wilson_interval(sample.values, readings.counts)
+    ends = [_signed_share(each, standard.bottom) for each in plain]
+    right = sample.values * readings.counts
+    wrong = readings.counts - right
+    above = np.where(
+        right > 0, special.betainc(np.maximum(right, 1e-12), wrong + 1, standard.bottom), 1.0
+    )
+    if standard.guesses is not None:
+        counts = paired_counts(1 - standard.guesses, 1 - sample.hits)
+        kept, lost, gained = (each.mean(axis=0) for each in counts)
+        off = ~standard.own
+        for end, paired in zip(ends, relative_loss_interval(kept, lost, gained), strict=True):
+            end[off] = paired[off]
+        paired_p = special.betainc(np.maximum(lost, 1e-12), gained + 1, 0.5)
+        above[off] = np.where(lost > 0, paired_p, 1.0)[off]
+    return np.minimum(low, ends[0]), np.maximum(high, ends[1]), above
 
 
 def _signed_share(values: np.ndarray, bottom: np.ndarray) -> np.ndarray:

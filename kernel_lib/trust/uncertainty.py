@@ -5,11 +5,14 @@ Symbols: R runs (seeds), I rows, J columns, N test images.
 
 from __future__ import annotations
 
+import zlib
 from functools import lru_cache
 
 import numpy as np
+from scipy import stats
 
 from kernel_lib._random import random_stream
+from kernel_lib.audit.statistics import LEVEL, wilson_interval
 
 
 def resampled_accuracy(hits: np.ndarray, num_resamples: int = 1000, seed: int = 0) -> np.ndarray:
@@ -38,6 +41,32 @@ def resampled_accuracy(hits: np.ndarray, num_resamples: int = 1000, seed: int = 
     weights = runs.T[:, None, None, :]  # (R, 1, 1, B)
     accuracy = right.reshape(shape) / np.maximum(count, 1)
     return np.moveaxis((accuracy * weights).sum(axis=0) / num_runs, -1, 0).astype(np.float64)
+
+
+def widened(draws: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Resampled accuracies with at least the center and spread of Wilson's interval.
+
+    A resample of answers that are all right is all right, so resampling alone calls six right
+    answers of six certain. Each cell's draws are moved to the center of Wilson's interval, and get
+    a normal deviation of their own where theirs is less than that interval's. With many images and
+    accuracies away from 0 and 1 next to nothing changes.
+
+    Args:
+        draws: (B, I, J) of `resampled_accuracy`.
+        hits: (R, I, J, N) what was resampled; also the seed of the deviations, so that the same
+            answers get the same ones.
+
+    Returns:
+        (B, I, J), within [0, 1].
+    """
+    counts = np.isfinite(hits[0]).sum(axis=-1)
+    low, high = wilson_interval(np.nanmean(hits, axis=(0, 3), dtype=np.float64), counts)
+    observed = np.nanmean(hits, axis=(0, 3), dtype=np.float64)
+    deviation = (high - low) / (2 * stats.norm.ppf((1 + LEVEL) / 2))
+    missing = np.sqrt(np.maximum(deviation**2 - draws.var(axis=0), 0))
+    random = random_stream([zlib.crc32(np.nan_to_num(hits, nan=2).astype(np.int8).tobytes())])
+    moved = draws + ((low + high) / 2 - observed) + missing * random.standard_normal(draws.shape)
+    return np.clip(moved, 0, 1)
 
 
 def permutation_p_values(

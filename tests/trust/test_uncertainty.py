@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from kernel_lib.audit.statistics import holm, wilson_interval
-from kernel_lib.trust.uncertainty import permutation_p_values, resampled_accuracy
+from kernel_lib.trust.uncertainty import permutation_p_values, resampled_accuracy, widened
 
 
 def test_wilson_of_the_published_cells():
@@ -76,3 +76,21 @@ def test_an_effect_through_the_strata_alone_is_no_effect(random):
     assert permutation_p_values(told_by_primary, labels, one)[0] == 1 / 1000
     assert permutation_p_values(told_by_primary, labels, strata)[0] == 1
     assert permutation_p_values(told_itself, labels, strata)[0] == 1 / 1000
+
+
+def test_six_right_answers_of_six_are_not_certain():
+    hits = np.ones((1, 1, 2, 6), np.float32)
+    hits[:, :, 1] = 0
+    draws = widened(resampled_accuracy(hits, 2000), hits)
+    low, high = np.quantile(draws, (0.025, 0.975), axis=0)[:, 0]
+    wilson = wilson_interval(np.array([1.0, 0.0]), 6)
+    np.testing.assert_allclose(low, wilson[0], atol=0.05)
+    np.testing.assert_allclose(high, wilson[1], atol=0.05)
+    again = widened(resampled_accuracy(hits, 2000), hits)
+    np.testing.assert_array_equal(draws, again)
+
+
+def test_many_images_are_hardly_widened(random):
+    hits = (random.random((1, 2, 3, 2000)) < 0.7).astype(np.float32)
+    plain = resampled_accuracy(hits, 1000)
+    np.testing.assert_allclose(widened(plain, hits), plain, atol=0.01)
