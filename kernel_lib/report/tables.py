@@ -8,13 +8,13 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-# Text where an empty cell is missing, text that has no missing cell, and plain numbers.
-_TEXT, _WHOLE_TEXT = "text", "text without gaps"
+# Text where an empty cell is missing, text that has no missing cell, only missing cells, numbers.
+_TEXT, _WHOLE_TEXT, _NOTHING = "text", "text without gaps", "nothing"
 _NUMBERS = tuple(
     ["bool", "float32", "float64"]
     + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 )
-_KINDS = (_TEXT, _WHOLE_TEXT, *_NUMBERS, "")
+_KINDS = (_TEXT, _WHOLE_TEXT, _NOTHING, *_NUMBERS, "")
 _NO_NUMBER = ["", "nan", "NaN"]
 
 
@@ -49,7 +49,7 @@ def read_table(file: IO[bytes], columns: Any) -> pd.DataFrame:
         return pd.DataFrame()
     table = pd.read_csv(
         file,
-        dtype={name: str if "text" in kind else kind for name, kind in kinds.items() if kind},
+        dtype={name: kind if kind in _NUMBERS else str for name, kind in kinds.items() if kind},
         keep_default_na=False,
         na_values={name: _missing_marks(kind) for name, kind in kinds.items()},
         encoding="utf-8",
@@ -60,6 +60,8 @@ def read_table(file: IO[bytes], columns: Any) -> pd.DataFrame:
     )
     if list(table.columns) != list(kinds):
         raise ValueError(f"its columns are {', '.join(table.columns)}, not {', '.join(kinds)}")
+    for name in (name for name, kind in kinds.items() if kind == _NOTHING):
+        table[name] = pd.Series([None] * len(table), dtype=object)
     return table
 
 
@@ -85,6 +87,8 @@ def _kind(column: pd.Series) -> str:
     known = column.dropna()
     if not (is_string_dtype(column.dtype) or column.dtype == object):
         return ""
+    if not len(known) and len(column):
+        return _NOTHING if column.dtype == object else _TEXT
     if not all(isinstance(value, str) for value in known):
         return ""
     return _WHOLE_TEXT if len(known) == len(column) else _TEXT

@@ -10,6 +10,7 @@ import pytest
 from kernel_lib.data import ImageSet
 from kernel_lib.doctor import DoctorResult, audit
 from kernel_lib.doctor.verdict import Findings, judge
+from whole_results import check_it_comes_back, with_odd_names
 
 from .conftest import two_layer_network
 
@@ -64,6 +65,9 @@ def test_it_compares_treatment_and_control_and_leaves_the_network(classifier, se
         np.testing.assert_array_equal(loaded.tables[name].columns, result.tables[name].columns)
     pictures = {path.stem for path in (folder / "figures").glob("*.png")}
     assert pictures >= {"comparison", "saliency", "correlation", "channels", "ablation", "history"}
+
+    names = list(result.parameters["class_names"])
+    check_it_comes_back(with_odd_names(result, names), tmp_path / "odd")
 
     # The treated network is handed over, the same to the last bit, also by a result that was read.
     again = loaded.treated()

@@ -24,6 +24,7 @@ from kernel_lib.errors.registry import SCORES, Options
 from kernel_lib.errors.result import ErrorResult
 from kernel_lib.errors.verdict import _baseline_sentence, verdict
 from kernel_lib.models import Classifier, train
+from whole_results import check_it_comes_back, with_odd_names
 
 SETTINGS = {"num_mutants": 8, "gamma": 0.2, "accept_ratio": 0.7, "steps": 4, "progress": False}
 
@@ -398,3 +399,7 @@ def test_images_without_splits_are_refused(network, stripes):
 def test_a_detector_that_is_not_fitted_says_so(stripes):
     with pytest.raises(ValueError, match="not fitted yet"):
         ErrorDetector("msp").score(stripes.images)
+
+
+def test_odd_names_cost_nothing_and_the_result_comes_back(result, tmp_path):
+    check_it_comes_back(with_odd_names(result, list(result.parameters["class_names"])), tmp_path)

@@ -26,6 +26,7 @@ from kernel_lib.invariance.grids import even_grid
 from kernel_lib.invariance.measure import MEASUREMENTS
 from kernel_lib.invariance.signals import Signals
 from kernel_lib.models import Classifier
+from whole_results import check_it_comes_back, with_odd_names
 
 ANGLES = [-15, -5, 0, 5, 15]
 
@@ -262,3 +263,7 @@ def test_the_originals_table(tmp_path):
 def test_bad_arguments(sides, options, message):
     with pytest.raises(ValueError, match=message):
         audit(side_network(), sides, progress=False, **options)
+
+
+def test_odd_names_cost_nothing_and_the_result_comes_back(result, tmp_path):
+    check_it_comes_back(with_odd_names(result, ["left", "right"]), tmp_path)

@@ -193,6 +193,7 @@ def test_tables_come_back_with_their_names_and_kinds(tmp_path):
             "small": np.linspace(0, 1, 6, dtype=np.float32),
             "count": np.arange(6, dtype=np.uint8),
             "right": [True, False] * 3,
+            "nothing": [None] * 6,
         }
     )
     found = a_result(1)

@@ -15,6 +15,7 @@ from kernel_lib.saliency import Options, plots
 from kernel_lib.saliency.methods import METHODS
 from kernel_lib.saliency.result import area_over_log, half_noise
 from small_networks import small_set, tiny_cnn
+from whole_results import check_it_comes_back, with_odd_names
 
 QUICK = {
     "methods": ["gradient", "guided_backprop", "gradcam", "smoothgrad"],
@@ -109,3 +110,9 @@ def test_half_noise_by_hand():
     assert half_noise([0.1, 1.0], np.array([0.75, 0.25])) == pytest.approx(0.1**0.5)
     assert math.isnan(half_noise([0.1, 1.0], np.array([0.9, 0.6])))
     assert math.isnan(half_noise([0.1, 1.0], np.array([0.4, 0.2])))
+
+
+@pytest.mark.parametrize("test", ["cascade", "independent", "noise", "random_logit"])
+def test_odd_names_cost_nothing_and_the_result_comes_back(results, test, tmp_path):
+    labels = dict.fromkeys(step["label"] for step in results[test].parameters["steps"])
+    check_it_comes_back(with_odd_names(results[test], list(labels)), tmp_path)

@@ -26,6 +26,7 @@ from kernel_lib.trust import measure as measure_module
 from kernel_lib.trust.columns import columns_of, primary_task
 from kernel_lib.trust.measure import control_columns
 from kernel_lib.trust.untrained import initialize, pixel_features
+from whole_results import check_it_comes_back, with_odd_names
 
 QUICK = {"num_untrained": 2, "num_permutations": 99, "progress": False}
 
@@ -438,3 +439,7 @@ def test_planted_leakage_is_found_in_the_right_order():
     assert shares == sorted(shares)
     assert shares[-1] > shares[0] + 0.2
     assert trust == sorted(trust, reverse=True)
+
+
+def test_odd_names_cost_nothing_and_the_result_comes_back(result, tmp_path):
+    check_it_comes_back(with_odd_names(result, list(result.matrix().rows)), tmp_path)
