@@ -130,10 +130,13 @@ def test_a_failing_cell_is_told_in_one_screen_and_the_notebook_kept(folder):
 
 def test_a_timeout_stops_the_run(folder):
     name = write("slow", "import time\ntime.sleep(60)", "print(1)")
-    started = time.monotonic()
-    result = kl.run.run(name, timeout=3, progress=False)
-    assert time.monotonic() - started < 30
-    assert (result.status, result.error.name) == ("failed", "Timeout")
+    for timeout in (3, 15, 45):  # a busy machine may need long to start the kernel
+        started = time.monotonic()
+        result = kl.run.run(name, timeout=timeout, progress=False)
+        assert time.monotonic() - started < timeout + 27
+        assert (result.status, result.error.name) == ("failed", "Timeout")
+        if "time.sleep(60)" in result.error.source:
+            break
     assert "time.sleep(60)" in result.error.source
     cells = nbformat.read(result.notebook, as_version=4).cells
     assert [each.metadata.papermill.status for each in cells[-2:]] == ["failed", "pending"]
