@@ -50,13 +50,13 @@ def checked_size(input_size: Any) -> tuple[int, int] | None:
     if input_size is None:
         return None
     if isinstance(input_size, str):
-        parts = re.split(r"[,x ]+", input_size.strip().strip("()[]"))
-        if not all(part.isdecimal() for part in parts):
+        texts = re.split(r"[,x ]+", input_size.strip().strip("()[]"))
+        if not all(text.isdecimal() for text in texts):
             raise ValueError(
                 '`input_size` must be pixels, such as 96, or height and width, such as "96,128". '
                 f"Received: input_size={input_size!r}."
             )
-        numbers = [int(part) for part in parts]
+        numbers = [int(text) for text in texts]
         return checked_size(numbers if len(numbers) > 1 else numbers[0])
     parts = input_size if isinstance(input_size, list | tuple) else (input_size, input_size)
     if len(parts) != 2:

@@ -1,9 +1,9 @@
-"""Models whose input is whole numbers (uint8): rounded pixels in, gradients all the same.
+"""Models whose input is whole numbers (uint8): read behind their cast, so that gradients exist.
 
-A cast to whole numbers has no gradient, so every explanation of such a model would be blank. Pixels
-are therefore rounded first, as a file of bytes would hold them, and the model's own cast, which
-changes nothing any more, is passed by: its first layer gets the same numbers as floats, and the
-gradient goes straight through the rounding. Predictions are those of the model on bytes.
+A cast to whole numbers has no gradient, so every explanation of such a model would be blank. Its
+first layer is therefore handed the pixels themselves, as floats, and the cast before it is passed
+by. `Preprocessing` has rounded them, with a gradient that goes straight through, so predictions are
+those of the model on bytes.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ def input_dtype(model: keras.Model) -> tf.DType:
 
 
 class WholePixels:
-    """Rounded pixels, and a bypass around casts of them to whole numbers.
+    """Pixels for a model of whole numbers, and a bypass around its casts of them.
 
     Args:
-        pixels: what the model is fed, as floats.
+        pixels: what the model is to see, as floats.
         dtype: the type that its input is declared as.
+
+    Attributes:
+        pixels: rounded, for a model that casts where the bypass does not reach.
     """
 
     def __init__(self, pixels: tf.Tensor, dtype: tf.DType):
-        low, high = (float(limit) for limit in (dtype.min, dtype.max))
-        self.pixels = _rounded(tf.cast(pixels, tf.float32), low, high)
+        self._exact = tf.cast(pixels, tf.float32)
+        self.pixels = tf.clip_by_value(tf.round(self._exact), float(dtype.min), float(dtype.max))
 
     def __call__(self, argument: Any) -> Any:
         """The pixels as floats, where `argument` is a cast of them; else `argument` itself."""
@@ -43,15 +46,7 @@ class WholePixels:
         while source.op.type == "Cast":
             was_whole = was_whole or source.dtype.is_integer
             source = source.op.inputs[0]
-        if not was_whole or source.name != self.pixels.name:
+        if not was_whole or source.name not in (self.pixels.name, self._exact.name):
             return argument
         is_float = argument.dtype.is_floating
-        return tf.cast(self.pixels, argument.dtype if is_float else tf.float32)
-
-
-def _rounded(pixels: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    @tf.custom_gradient
-    def straight(values: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        return tf.clip_by_value(tf.round(values), low, high), lambda upstream: upstream
-
-    return straight(pixels)
+        return tf.cast(self._exact, argument.dtype if is_float else tf.float32)
