@@ -55,6 +55,32 @@ def classes_of_folder(folder: Path) -> list[str] | None:
     return names if _folder_names(names) == names else None
 
 
+def classes_of_table(table: Path) -> dict[str, list[str]]:
+    """Classes of the label columns of a saved folder's table in their order, as far as names tell.
+
+    A table reader takes whole numbers for class ids, so names that are numbers only tell where
+    each is its own id.
+    """
+    if table.name != TABLE or not (table.parent / ABOUT_SET).is_file():
+        return {}
+    about = _about(table.parent)
+    columns = [(about["label_column"], about["class_names"])]
+    columns += [(column, names) for _, column, names in about["tasks"]]
+    return {
+        column: list(names)
+        for column, names in columns
+        if names == [str(k) for k in range(len(names))] or not any(map(_is_number, names))
+    }
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
 # --- one file ------------------------------------------------------------------------------------
 
 
@@ -235,11 +261,22 @@ def _about(folder: Path) -> dict[str, Any]:
         names = about["class_names"]
         if about["kernel_lib"] != _KIND or about["schema"] != 1:
             raise ValueError("it is of another kind or version")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not _are_names(names):
             raise ValueError("`class_names` is no list of names")
+        if not _are_names([about["label_column"]]) or not all(map(_is_task, about["tasks"])):
+            raise ValueError("`label_column` and `tasks` are not names of columns and classes")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from error
     return about
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_task(value: Any) -> bool:
+    is_row = isinstance(value, list) and len(value) == 3
+    return is_row and _are_names(value[:2]) and _are_names(value[2])
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernel_lib._checks import check_choice
+from kernel_lib.data import saving
 from kernel_lib.data._shape_labels import TASKS
 from kernel_lib.data.classes import ClassNames, class_name_list, match_names, quoted
 from kernel_lib.data.image_files import from_files
@@ -81,7 +82,9 @@ def from_table(
     label_columns = _label_columns(frame, label_columns, {path_column, split_column})
     primary = check_choice("primary", primary or label_columns[0], label_columns)
     published_schema = TASKS if set(label_columns) == set(TASKS) else {}
-    declared = {**published_schema, **_declared(class_names, primary, label_columns)}
+    saved = saving.classes_of_table(Path(table)) if isinstance(table, str | Path) else {}
+    known = {column: names for column, names in saved.items() if column in label_columns}
+    declared = {**published_schema, **known, **_declared(class_names, primary, label_columns)}
     encoded = {each: _encoded(frame[each], declared.get(each)) for each in label_columns}
 
     rows, notes = _labelled_rows(primary, encoded[primary][0])

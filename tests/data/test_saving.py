@@ -154,9 +154,17 @@ def test_the_readers_of_folders_and_tables_read_it(tmp_path):
     assert table.class_names == images.class_names
     for name in images.splits:
         assert table.splits[name].tolist() == np.sort(images.splits[name]).tolist()
-    sizes = ["", "small", "large"]
-    named = [("", *table.task_class_names["size"])[k + 1] for k in table.tasks["size"]]
-    assert named == [sizes[k + 1] for k in images.tasks["size"]]
+    assert table.task_class_names["size"] == ("small", "large")  # their order, not the alphabet's
+    assert table.tasks["size"].tolist() == images.tasks["size"].tolist()
+    bare = from_table(folder / "labels.csv", label_columns=["label"])
+    assert (bare.class_names, bare.labels.tolist()) == (table.class_names, table.labels.tolist())
+
+
+@pytest.mark.parametrize("names", [("1", "0", "2"), ("3", "1", "2"), ("0", "1", "2")])
+def test_names_that_are_numbers_are_not_taken_for_class_ids(names, tmp_path):
+    folder = a_set(names=names, tasks={}, task_class_names={}).save(tmp_path / "set")
+    table = from_table(folder / "labels.csv")
+    assert [table.class_names[k] for k in table.labels] == [names[k % 3] for k in range(24)]
 
 
 def test_pixels_that_png_would_round_are_refused(tmp_path):
@@ -199,6 +207,7 @@ def test_an_interrupted_folder_is_not_there(tmp_path, monkeypatch):
         ("image_set.json", '"an image set"', '"a cake"', "of another kind"),
         ("image_set.json", '"class_names": [', '"class_names": [3,', "no list of names"),
         ("image_set.json", "{", "{{", "cannot be read"),
+        ("image_set.json", '"tasks": [', '"tasks": [3, ', "not names of columns and classes"),
         ("image_set.json", '"masks": true', '"mask": true', "holds no whole image set"),
     ],
 )
