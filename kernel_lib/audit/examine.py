@@ -33,14 +33,14 @@ def intake(
     images: Any,
     *,
     audit: str | None = None,
-    num_images: int = MOST_IMAGES,
+    most_images: int = MOST_IMAGES,
     seed: int = 0,
     batch_size: int | None = None,
     **options: Any,
 ) -> Intake:
     """Settle how a network is fed and judged, before anything is concluded about it.
 
-    Every audit calls this first. It costs at most `num_images` forward passes and a few more for
+    Every audit calls this first. It costs at most `most_images` forward passes and a few more for
     scales that are in doubt, and changes neither model nor images.
 
     Args:
@@ -49,10 +49,11 @@ def intake(
             `kernel_lib.data.as_images` takes.
         audit: "doctor", "errors", "invariance", "saliency" or "trust": forecast its time and
             memory, with its own `options`.
-        num_images: most images that the accuracy is measured on.
+        most_images: that the accuracy is measured on.
         seed: of the choice of images.
         batch_size: images in memory at once; None fits the image size.
-        **options: of the audit that is forecast, where they differ from its defaults.
+        **options: of the audit that is forecast, where they differ from its defaults, such as its
+            own `num_images`.
 
     Returns:
         An `Intake`. Its `classifier` feeds the network as found here, its `image_set` has labels in
@@ -70,19 +71,21 @@ def intake(
     if not isinstance(images, np.ndarray):
         images = as_images(images)
     size = batch_size or fitting_batch_size(_image_shape(images))
-    check_count("num_images", num_images)
+    check_count("most_images", most_images)
+    if batch_size is not None and audit is not None:
+        options["batch_size"] = batch_size
     if not isinstance(images, ImageSet) or images.num_classes == 1:
         found = _without_labels(classifier, images)
         return replace(found, forecast=_forecast(audit, classifier, images, options))
     classifier.check_images(images.images[:1])
     images = classifier.aligned(images)
     key = digest(
-        [classifier.digest, classifier.preprocessing_source, images.digest, num_images, seed]
+        [classifier.digest, classifier.preprocessing_source, images.digest, most_images, seed]
     )
     if key not in _kept:
         while len(_kept) >= _MOST_KEPT:
             _kept.pop(next(iter(_kept)))
-        _kept[key] = _examined(classifier, images, num_images, seed, size)
+        _kept[key] = _examined(classifier, images, most_images, seed, size)
     found = _kept[key]
     fed = classifier.fed_like(found.classifier)
     return replace(found, classifier=fed, forecast=_forecast(audit, fed, images, options))
@@ -92,7 +95,10 @@ def _forecast(
     audit: str | None, classifier: Classifier, images: Any, options: dict[str, Any]
 ) -> dict[str, Any]:
     if audit is None and options:
-        raise TypeError(f"intake takes options only with `audit`. Received: {', '.join(options)}.")
+        raise TypeError(
+            "Options of an audit are taken with its name, such as audit='errors'. "
+            f"Received: {', '.join(options)}."
+        )
     return {} if audit is None else forecast(audit, classifier, images, options)
 
 
@@ -366,7 +372,7 @@ def _evidence(asked: Classifier, scale: ScaleTest | None, measured: bool) -> str
         return said
     best = max(others, key=lambda each: each.standing.accuracy)
     held = (
-        f"No other scale does better: {scale.current.standing.accuracy:.0%} as it is, "
+        f"No other scale is decisively better: {scale.current.standing.accuracy:.0%} as it is, "
         f"{best.standing.accuracy:.0%} at best otherwise ({best.name!r})."
     )
     return f"{said} {held}".strip()
@@ -427,11 +433,11 @@ def _class_findings(
 
 
 def _order_finding(order: ClassOrder, names: tuple[str, ...]) -> Finding:
-    how = "an off-by-one" if order.shift is not None else "another order"
+    how = " (an off-by-one)" if order.shift is not None else ""
     return Finding(
         "class_order",
         "stop",
-        f"The network's classes seem to stand in another order than the labels ({how}): it is "
+        f"The network's classes seem to stand in another order than the labels{how}: it is "
         f"right on {order.accuracy:.1%} as labelled, and on {order.matched_accuracy:.1%} of "
         f"{order.num_images} images once its outputs are matched to the labels "
         f"(paired exact test, p = {order.p_value:.1g}).",

@@ -43,7 +43,7 @@ class Finding:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Intake:
     """How a network is fed and judged, with the evidence.
 
@@ -102,6 +102,10 @@ class Intake:
             "findings": [each.describe() for each in self.findings],
         }
         return json.loads(json.dumps(plain))  # tuples become lists, as in the file
+
+    def __repr__(self) -> str:
+        names = ", ".join(each.name for each in self.findings)
+        return f"Intake({self.headline} Findings: {names or 'none'})"
 
     def __str__(self) -> str:
         from kernel_lib.report.intake_card import intake_text

@@ -223,3 +223,19 @@ def test_names_that_would_be_html_are_escaped():
     images = dataclasses.replace(brightness_images(200), class_names=("<b>", "b", "c", "d"))
     html = intake(classifier(order=(2, 0, 3, 1), preprocessing="unit"), images)._repr_html_()
     assert "<b>'" not in html and "&lt;b&gt;" in html
+
+
+def test_the_number_of_images_of_an_audit_is_not_that_of_the_intake():
+    images, asked = brightness_images(400), classifier(preprocessing="unit")
+    found = intake(asked, images, audit="invariance", num_images=6)
+    assert found.standing == intake(asked, images).standing
+    assert found.forecast["forward"] < intake(asked, images, audit="invariance").forecast["forward"]
+    assert intake(asked, images, most_images=6).standing.num_images == 6
+    with pytest.raises(TypeError, match="Options of an audit are taken with its name"):
+        intake(asked, images, num_images=6)
+
+
+def test_an_intake_in_a_list_is_one_line():
+    found = intake(classifier(order=(2, 0, 3, 1), preprocessing="unit"), brightness_images(400))
+    assert "\n" not in repr(found) and len(repr(found)) < 500
+    assert "class_order" in repr(found)
