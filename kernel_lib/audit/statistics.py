@@ -96,8 +96,13 @@ def expected_calibration_error(
     Args:
         confidence: (num_images,) probability of the predicted class.
         right: (num_images,) bool.
-        num_bins: bins of equal width over [0, 1].
+        num_bins: bins of equal width over [0, 1]; each holds its upper end.
+
+    Returns:
+        NaN without images.
     """
+    if not len(np.atleast_1d(confidence)):
+        return float("nan")
     place = np.clip(np.ceil(np.asarray(confidence) * num_bins).astype(int) - 1, 0, num_bins - 1)
     gaps = np.bincount(place, np.asarray(right, np.float64) - confidence, minlength=num_bins)
     return float(np.abs(gaps).sum() / len(place))

@@ -13,7 +13,7 @@ import pandas as pd
 from kernel_lib._checks import check_count
 from kernel_lib.audit.examine import intake
 from kernel_lib.audit.forecast import announce
-from kernel_lib.audit.guards import conclude
+from kernel_lib.audit.guards import conclude, need_one_class, stops_first
 from kernel_lib.data import ImageSet
 from kernel_lib.doctor import causes, report
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
@@ -23,12 +23,11 @@ from kernel_lib.doctor.report import Blame
 from kernel_lib.doctor.result import DoctorResult
 from kernel_lib.doctor.samples import Samples, find_samples
 from kernel_lib.doctor.treat import Practice, Schedule, Treatment, recipe_for
-from kernel_lib.doctor.verdict import Findings, judge
+from kernel_lib.doctor.verdict import Findings, judge, paired_evidence
 from kernel_lib.models.augmentation import augmentation
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.report.provenance import provenance
-from kernel_lib.report.uncertainty import bootstrap_means, interval
 
 _BLAMED_SHARE = 0.1  # of the channels, where no number is given
 
@@ -87,8 +86,9 @@ def audit(
         A `DoctorResult`.
 
     Raises:
-        ValueError: a network without convolution, a class without a confident right image, or a
-            treatment that could do nothing.
+        ValueError: a network without convolution, a class without a confident right image (where
+            the intake says why, its reason and cure come first), a treatment that could do nothing,
+            or a network that says yes or no to each class on its own.
 
     Example:
         >>> result = kl.doctor.audit(model, images, num_seeds=3)
@@ -96,6 +96,7 @@ def audit(
     """
     taken_in = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, taken_in.classifier, taken_in.image_set
+    need_one_class(classifier, "The check-up asks what pushes images towards a wrong class.")
     check_count("num_seeds", num_seeds)
     check_count("num_display", num_display)
     augmentation(augment, images)
@@ -106,13 +107,14 @@ def audit(
     announce("doctor", classifier, images, costs, progress=progress)
     test = images.test.sample(check_count("num_images", num_images), seed)
     size = check_count("batch_size", batch_size or fitting_batch_size(images.image_shape))
-    samples = find_samples(
-        classifier, images, min_confidence=min_confidence, num_high=per_class, progress=progress
-    )
-    diagnosis = diagnose(
-        classifier, images, tap=tap, threshold=threshold, noise=noise, samples=samples,
-        seed=seed, batch_size=size, progress=progress,
-    )  # fmt: skip
+    with stops_first(taken_in):  # a network that guesses is sure of nothing that is right
+        samples = find_samples(
+            classifier, images, min_confidence=min_confidence, num_high=per_class, progress=progress
+        )
+        diagnosis = diagnose(
+            classifier, images, tap=tap, threshold=threshold, noise=noise, samples=samples,
+            seed=seed, batch_size=size, progress=progress,
+        )  # fmt: skip
     known = images.calibration if len(images.splits["calibration"]) else images.train
     known = known.sample(num_images, seed)
     blamed, ablated = _causes(classifier, known, test, diagnosis, num_blamed, seed, size)
@@ -227,11 +229,11 @@ def _summed_up(
     if course.treated:
         seeds = [number for kind, number, _ in course.treatments if kind == "treated"]
         tables["comparison"] = report.comparison_table(
-            before, course.controls, course.treated, test, seed
+            before, course.controls, course.treated, test
         )
         tables["treatment"] = report.treatment_table(before, course.controls, course.treated, seeds)
         tables["history"] = _history(course)
-    found = _findings(before, course, tables, blamed, seed)
+    found = _findings(before, course, tables, blamed, ablated, test.labels)
     parameters = {
         "tap": diagnosis.tap,
         "layers": list(diagnosis.layers),
@@ -256,40 +258,41 @@ def _summed_up(
 
 
 def _findings(
-    before: Measured, course: _Course, tables: dict, blamed: Blame, seed: int
+    before: Measured,
+    course: _Course,
+    tables: dict,
+    blamed: Blame,
+    ablated: dict[str, Any],
+    labels: np.ndarray,
 ) -> Findings:
-    ablation = tables["ablation"].set_index("held")
     gain, accuracies = None, (before.accuracy, np.nan, np.nan)
     if course.treated:
         row = tables["comparison"].iloc[0]
         gain = (float(row.gain), float(row.low), float(row.high))
         accuracies = (before.accuracy, float(row.control), float(row.treated))
+    reliance, reliance_p = paired_evidence(before.swapped_other, before.swapped_same)
+    whole, without = (predictions == labels for predictions in ablated["predictions"])
+    ablation_gain, ablation_p = paired_evidence(without, whole)
     return Findings(
-        reliance=_reliance(before, seed),
-        ablation_gain=float(ablation.accuracy["blamed"] - ablation.accuracy["none"]),
-        ablation_p=float(ablation.p_value["blamed"]),
+        reliance=reliance,
+        reliance_p=reliance_p,
+        ablation_gain=ablation_gain,
+        ablation_p=ablation_p,
         gain=gain,
         accuracies=accuracies,
         num_seeds=len(course.treated),
         num_blamed=len(blamed.channels),
+        num_masked=len(before.swapped_other),
+        num_test=len(before.right),
         failed=any("held no finite number" in note for note in course.notes),
     )
-
-
-def _reliance(measured: Measured, seed: int) -> tuple[float, float, float]:
-    """Background reliance with its interval over images."""
-    if not len(measured.swapped_other):
-        return (np.nan, np.nan, np.nan)
-    difference = measured.swapped_other.astype(float) - measured.swapped_same
-    low, high = interval(bootstrap_means(difference[None], seed=seed))
-    return float(difference.mean()), float(low), float(high)
 
 
 def _scores(found: Findings, tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     scores = {
         "accuracy_before": found.accuracies[0],
         "background_reliance": found.reliance[0],
-        "accuracy_without_blamed": float(found.accuracies[0] + found.ablation_gain),
+        "accuracy_without_blamed": float(found.accuracies[0] + found.ablation_gain[0]),
     }
     if found.gain is None:
         return scores

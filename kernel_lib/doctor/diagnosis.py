@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib._progress import progress as progress_bar
+from kernel_lib.audit.statistics import wilson_interval
 from kernel_lib.data import ImageSet
 from kernel_lib.doctor.gradients import AGGREGATES, TARGETS, magnitude, scores
 from kernel_lib.doctor.noise import noise_at, noise_words
@@ -334,6 +335,19 @@ def _refuse_empty_classes(counts: pd.DataFrame, min_confidence: float, split: st
         )
         raise ValueError(
             f"No image of these classes is classified rightly with at least {min_confidence} "
-            f"confidence in the split {split!r}: {there}. Lower `min_confidence`, search another "
-            "`split`, or train the network further."
+            f"confidence in the split {split!r}: {there}. {_cure(counts)}"
         )
+
+
+def _cure(counts: pd.DataFrame) -> str:
+    """A lower limit is no cure for a network that guesses."""
+    total = int(counts.images.sum())
+    right = float((counts.accuracy.fillna(0) * counts.images).sum())
+    if total and wilson_interval(right / total, total)[0] <= 1 / len(counts):
+        return (
+            f"The network cannot be told from guessing: it is right on {right / total:.1%} of "
+            f"these {total:,} images, guesses are on {1 / len(counts):.1%}. Check how it is fed "
+            "(preprocessing) and judged (class_names), see kernel_lib.intake(model, images), or "
+            "train it further."
+        )
+    return "Lower `min_confidence`, search another `split`, or train the network further."

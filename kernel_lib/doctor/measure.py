@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kernel_lib.audit.statistics import exact_mcnemar, expected_calibration_error
 from kernel_lib.data import ImageSet
 from kernel_lib.doctor.causes import swapped_backgrounds
 from kernel_lib.doctor.owned import mask_owners
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import in_batches
 
-_NUM_BINS = 10
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Measured:
     @property
     def calibration_error(self) -> float:
         """Expected calibration error over ten bins of confidence."""
-        return calibration_error(self.confidence, self.right)
+        return expected_calibration_error(self.confidence, self.right, CALIBRATION_BINS)
 
     @property
     def background_reliance(self) -> float:
@@ -116,13 +117,6 @@ def outside_share(slopes: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
     return np.where(known, outside / np.where(total > 0, total, 1), np.nan)
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Mean distance of confidence and accuracy over equally wide bins, weighted by their images."""
-    place = np.minimum((np.asarray(confidence) * _NUM_BINS).astype(int), _NUM_BINS - 1)
-    gaps = np.bincount(place, np.asarray(right, float) - confidence, _NUM_BINS)
-    return float(np.abs(gaps).sum() / max(len(place), 1))
-
-
 def mcnemar(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     """Exact McNemar test of two networks on the same images.
 
@@ -132,29 +126,9 @@ def mcnemar(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     Returns:
         "fixed" (wrong, then right), "broken" (right, then wrong), and the two-sided "p_value".
     """
-    from scipy.stats import binomtest
-
     fixed = int((~before & after).sum())
     broken = int((before & ~after).sum())
-    p_value = binomtest(fixed, fixed + broken).pvalue if fixed + broken else 1.0
-    return {"fixed": fixed, "broken": broken, "p_value": float(p_value)}
-
-
-def wilson(num_right: np.ndarray, num_images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of a share (Wilson 1927); 0 to 1 without images."""
-    num_right, count = np.asarray(num_right, float), np.asarray(num_images, float)
-    z = 1.959964
-    share = num_right / np.maximum(count, 1)
-    middle = (share + z**2 / (2 * np.maximum(count, 1))) / (1 + z**2 / np.maximum(count, 1))
-    half = (
-        z
-        * np.sqrt(
-            share * (1 - share) / np.maximum(count, 1) + z**2 / (4 * np.maximum(count, 1) ** 2)
-        )
-        / (1 + z**2 / np.maximum(count, 1))
-    )
-    none = count == 0
-    return np.where(none, 0.0, middle - half), np.where(none, 1.0, middle + half)
+    return {"fixed": fixed, "broken": broken, "p_value": exact_mcnemar(before, after)}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

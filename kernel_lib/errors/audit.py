@@ -12,19 +12,20 @@ import pandas as pd
 from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib.audit.examine import intake
 from kernel_lib.audit.forecast import announce
-from kernel_lib.audit.guards import conclude
+from kernel_lib.audit.guards import conclude, need_one_class, stops_first
 from kernel_lib.data import ImageSet
 from kernel_lib.errors import shifts as shifting
 from kernel_lib.errors.display import display_arrays
 from kernel_lib.errors.dropout import dropout_taps
 from kernel_lib.errors.evidence import Reading
 from kernel_lib.errors.measure import Measured, score_all, shifts_table
-from kernel_lib.errors.metrics import check_both_kinds
+from kernel_lib.errors.metrics import has_both_kinds
 from kernel_lib.errors.mutants import MutantSet, mutants
 from kernel_lib.errors.path import RULES
 from kernel_lib.errors.registry import Options, chosen
 from kernel_lib.errors.result import ErrorResult, summarize
 from kernel_lib.errors.units import mutable_layers
+from kernel_lib.errors.unmeasured import without_both_kinds
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.report.provenance import provenance
 
@@ -99,11 +100,13 @@ def audit(
         cache: folder where votes are kept, so that an interrupted audit goes on.
 
     Returns:
-        An `ErrorResult`.
+        An `ErrorResult`. Where the predictions of a split are all right, or all wrong, nothing is
+        measured and the verdict says so, with a bound of the error rate.
 
     Raises:
-        ValueError: calibration or test predictions are all right, or all wrong; no mutants can be
-            found; the images do not fit the network.
+        ValueError: too few calibration predictions are wrong for a detector to learn from; no
+            mutants can be found; the images do not fit the network; the network says yes or no to
+            each class on its own.
 
     Example:
         >>> result = kl.errors.audit(model, images, num_mutants=50)
@@ -124,6 +127,7 @@ def audit(
         check_choice("shift", name, (*shifting.corruptions(), "fgsm", "pgd"))
     taken_in = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, taken_in.classifier, taken_in.image_set
+    need_one_class(classifier, "The error audit asks of each image whether its class was named.")
     for tap in layers or ():
         classifier.network.tap(tap)  # says which taps there are
     costs = {
@@ -135,8 +139,6 @@ def audit(
     known, asked = (_sampled(images.split(s), num_images, seed) for s in ("calibration", "test"))
     wanted = chosen(scores, has_votes=num_mutants > 0, has_dropout=bool(dropout_taps(classifier)))
     needs = {need for score in wanted for need in score.needs}
-    known_wrong = classifier.predict(known.images) != known.labels
-    check_both_kinds(known_wrong, "the calibration images")
     reading = Reading(
         layers=layers if "conductance" in needs else [],
         steps=check_count("steps", steps),
@@ -149,31 +151,6 @@ def audit(
         progress=progress,
         cache=cache,
     )
-    gamma = _gamma(classifier, mutant_layers, operator) if gamma is None else gamma
-    found: MutantSet | None = None
-    if "votes" in needs:
-        found = mutants(
-            classifier, known.images, known.labels, operator=operator, gamma=gamma,
-            num_mutants=check_count("num_mutants", num_mutants), layers=mutant_layers,
-            accept_ratio=accept_ratio, seed=seed, batch_size=batch_size, progress=progress,
-            cache=cache,
-        )  # fmt: skip
-    recipes = () if found is None else tuple(found)
-    known_votes = None if found is None else found.votes
-    calibration = reading.gather(classifier, known.images, recipes, known_votes)
-    test = reading.gather(classifier, asked.images, recipes)
-    test_wrong = test.predicted != asked.labels
-    check_both_kinds(test_wrong, "the test images")
-    measured = score_all(
-        classifier, reading, wanted, Options(head, seed), (calibration, known_wrong),
-        (test, test_wrong), found,
-    )  # fmt: skip
-    by_name = {one.score.name: one.test for one in measured.scored}
-    sorting = next(by_name[n] for n in ("both", "conductance", *by_name) if n in by_name)
-    shown = display_arrays(measured, known, asked, sorting, num_display)
-    table = _shifted(
-        classifier, measured, reading, asked, shifts, severities, attack_sizes, num_shift_images
-    )
     parameters = {
         "steps": steps, "rule": rule, "reduce": reduce, "head": head, "seed": seed,
         "baseline": baseline if isinstance(baseline, str | int | float) else "array",
@@ -184,6 +161,38 @@ def audit(
     }  # fmt: skip
     origin = provenance(classifier, given, seed)
     names = classifier.class_names_for(images)
+    known_wrong, test_wrong = (classifier.predict(s.images) != s.labels for s in (known, asked))
+    if not (has_both_kinds(known_wrong) and has_both_kinds(test_wrong)):
+        result = without_both_kinds(
+            classifier, reading, known, asked, names, num_display, parameters, origin
+        )
+        return conclude(result, taken_in)
+    with stops_first(taken_in):
+        if gamma is None:
+            gamma = _gamma(classifier, mutant_layers, operator)
+            parameters["gamma"] = gamma
+        found: MutantSet | None = None
+        if "votes" in needs:
+            found = mutants(
+                classifier, known.images, known.labels, operator=operator, gamma=gamma,
+                num_mutants=check_count("num_mutants", num_mutants), layers=mutant_layers,
+                accept_ratio=accept_ratio, seed=seed, batch_size=batch_size, progress=progress,
+                cache=cache,
+            )  # fmt: skip
+        recipes = () if found is None else tuple(found)
+        known_votes = None if found is None else found.votes
+        calibration = reading.gather(classifier, known.images, recipes, known_votes)
+        test = reading.gather(classifier, asked.images, recipes)
+        measured = score_all(
+            classifier, reading, wanted, Options(head, seed), (calibration, known_wrong),
+            (test, test_wrong), found,
+        )  # fmt: skip
+    by_name = {one.score.name: one.test for one in measured.scored}
+    sorting = next(by_name[n] for n in ("both", "conductance", *by_name) if n in by_name)
+    shown = display_arrays(measured, known, asked, sorting, num_display)
+    table = _shifted(
+        classifier, measured, reading, asked, shifts, severities, attack_sizes, num_shift_images
+    )
     result = summarize(classifier, measured, shown, asked.labels, names, table, parameters, origin)
     return conclude(result, taken_in)
 

@@ -29,7 +29,7 @@ def frames(result: ErrorResult) -> dict[str, Any]:
             {
                 "name": name,
                 "title": given["titles"][name],
-                "auroc": float(by_name.auroc[name]),
+                "auroc": _number(by_name.auroc[name]),
                 "threshold": float(lines[name]),
                 "forward_passes": float(by_name.forward_passes[name]),
             }
@@ -46,6 +46,11 @@ def frames(result: ErrorResult) -> dict[str, Any]:
         "neighbour_inputs": arrays["neighbour_inputs"],
         "words": [result.verdict.headline],
     }
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _image(result: ErrorResult, place: int) -> dict[str, Any]:

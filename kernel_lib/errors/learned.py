@@ -219,8 +219,8 @@ def check_enough(wrong: np.ndarray) -> np.ndarray:
         if count < LEAST_WRONG - 1:
             raise ValueError(
                 f"Only {count} of {len(wrong)} calibration predictions are {kind}; a detector "
-                f"needs at least {LEAST_WRONG} to learn from. Use more calibration images"
-                f"{', or a weaker network' if kind == 'wrong' else ''}."
+                f"needs at least {LEAST_WRONG} to learn from. Use more calibration images, or "
+                "ask for scores that learn nothing, such as scores=['msp', 'entropy']."
             )
     return wrong
 

@@ -11,23 +11,24 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._progress import progress as progress_bar
-from kernel_lib.audit.statistics import holm
+from kernel_lib.audit.statistics import expected_calibration_error, holm
 from kernel_lib.errors import thresholds
 from kernel_lib.errors.comparison import auroc_interval, delong, paired_bootstrap
 from kernel_lib.errors.evidence import Evidence, Reading
 from kernel_lib.errors.graph import places
 from kernel_lib.errors.learned import out_of_fold
-from kernel_lib.errors.metrics import all_metrics, auroc, calibration_error
+from kernel_lib.errors.metrics import all_metrics, auroc
 from kernel_lib.errors.mutants import MutantSet
 from kernel_lib.errors.registry import Options, Score, cost
 from kernel_lib.errors.scorers import Scorer, SequentialRate
 from kernel_lib.errors.sequential import shuffled_order
 from kernel_lib.models.classifier import Classifier
 
-_COMPARED = (
+COMPARED = (
     "score", "title", "under_test", "difference", "low", "high", "p_value", "p_holm",
     "p_value_bootstrap", "times_the_cost",
 )  # fmt: skip
+CALIBRATION_BINS = 15
 _COUNTS = (1, 2, 5, 10, 20, 40, 60, 100, 200, 500)
 
 
@@ -115,10 +116,15 @@ def _price(
 
 
 def scores_table(measured: Measured, seed: int) -> pd.DataFrame:
-    """Every metric of every score on the test images, best first, with what it costs."""
+    """Every metric of every score on the test images, best first, with what it costs.
+
+    `auroc_low` and `auroc_high` are each score's own interval; `auroc_low_of_all` is a lower end
+    that holds for all scores at once, so that the best may be picked.
+    """
     rows = []
+    count, wrong = len(measured.scored), measured.test_wrong
     for one in measured.scored:
-        low, high = auroc_interval(one.test, measured.test_wrong, seed=seed)
+        low, high = auroc_interval(one.test, wrong, seed=seed)
         stated = one.score.is_chance
         rows.append(
             {
@@ -128,8 +134,11 @@ def scores_table(measured: Measured, seed: int) -> pd.DataFrame:
                 **all_metrics(one.test, measured.test_wrong),
                 "auroc_low": low,
                 "auroc_high": high,
+                "auroc_low_of_all": auroc_interval(one.test, wrong, seed=seed, num_compared=count)[
+                    0
+                ],
                 "auroc_calibration": auroc(one.calibration, measured.calibration_wrong),
-                "calibration_error": calibration_error(one.test, measured.test_wrong)
+                "calibration_error": expected_calibration_error(one.test, wrong, CALIBRATION_BINS)
                 if stated
                 else np.nan,
                 "forward_passes": one.cost,
@@ -162,7 +171,7 @@ def comparison_table(measured: Measured, seed: int) -> pd.DataFrame:
                 "times_the_cost": one.cost / plain.cost,
             }
         )
-    table = pd.DataFrame(rows, columns=_COMPARED)
+    table = pd.DataFrame(rows, columns=COMPARED)
     tested = table.under_test.astype(bool)
     table.loc[tested, "p_holm"] = holm(table.p_value[tested].to_numpy())
     return table

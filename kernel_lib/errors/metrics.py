@@ -23,6 +23,10 @@ import numpy as np
 from kernel_lib._checks import check_number
 
 COVERAGES = (0.8, 0.9, 0.95)
+METRICS = (
+    "auroc", "aupr_error", "aupr_success", "fpr_at_95_tpr", "aurc", "excess_aurc", "augrc",
+    *(f"risk_at_{100 * coverage:.0f}" for coverage in COVERAGES),
+)  # fmt: skip
 
 
 def check_scores(scores: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,10 +47,15 @@ def check_scores(scores: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.
     return scores, wrong
 
 
+def has_both_kinds(wrong: np.ndarray) -> bool:
+    """Whether some predictions are right and some wrong."""
+    return 0 < int(np.sum(wrong)) < len(wrong)
+
+
 def check_both_kinds(wrong: np.ndarray, where: str) -> None:
     """Refuse predictions that are all right or all wrong: there is nothing to tell apart."""
-    count = int(np.sum(wrong))
-    if count in (0, len(wrong)):
+    if not has_both_kinds(wrong):
+        count = int(np.sum(wrong))
         kind = "wrong" if count else "right"
         hint = "more images" if count else "more images, or a weaker network"
         raise ValueError(
@@ -134,14 +143,6 @@ def risk_at(scores: np.ndarray, wrong: np.ndarray, coverage: float) -> float:
     check_number("coverage", coverage, 0, 1)
     _, risk = risk_coverage(scores, wrong)
     return float(risk[max(1, int(np.ceil(coverage * len(risk) - 1e-9))) - 1])
-
-
-def calibration_error(chances: np.ndarray, wrong: np.ndarray, num_bins: int = 15) -> float:
-    """Expected calibration error of stated chances of being wrong, in bins of equal width."""
-    chances, wrong = np.asarray(chances, np.float64), np.asarray(wrong).astype(float)
-    places = np.minimum((chances * num_bins).astype(int), num_bins - 1)
-    gaps = np.bincount(places, weights=chances - wrong, minlength=num_bins)
-    return float(np.abs(gaps).sum() / len(chances))
 
 
 def all_metrics(scores: np.ndarray, wrong: np.ndarray) -> dict[str, float]:

@@ -24,7 +24,9 @@ _TESTED, _BASELINE, _INK = COLORS[0], "#8a949e", "#1b2530"
 
 
 def figure_makers(result: ErrorResult) -> dict[str, Callable[[], Figure]]:
-    """The figures that fit the result, the most telling first."""
+    """The figures that fit the result, the most telling first; none where nothing was ranked."""
+    if not result.tables["scores"].auroc.notna().any():
+        return {}
     found: dict[str, Callable[[], Figure]] = {
         "ranking": partial(plot_ranking, result),
         "curves": partial(plot_curves, result),

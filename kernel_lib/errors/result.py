@@ -89,7 +89,13 @@ def summarize(
     if shifts is not None:
         tables["shifts"] = shifts
     wrong = measured.test_wrong
-    finding = verdict(tables["scores"], tables["comparison"], tables["outcomes"], int(wrong.sum()))
+    finding = verdict(
+        tables["scores"],
+        tables["comparison"],
+        tables["outcomes"],
+        int(wrong.sum()),
+        int((~wrong).sum()),
+    )
     arrays = shown | {
         "test_scores": np.stack([one.test for one in measured.scored]),
         "calibration_scores": np.stack([one.calibration for one in measured.scored]),

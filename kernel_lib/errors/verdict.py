@@ -7,36 +7,48 @@ import pandas as pd
 from kernel_lib.errors.registry import SUBJECTS
 from kernel_lib.report.result import Verdict
 
-LEAST_WRONG = 10  # wrong test predictions, fewer of which settle nothing
+LEAST = 10  # wrong test predictions, and right ones; fewer settle nothing
 TELLS = 0.7  # AUROC whose interval must lie above this to say that errors can be told
 SMALL = 0.01  # a lead in AUROC that is no lead in practice
 SIGNIFICANCE = 0.05  # chance, over all scores under test, to call any better that is not
 
 
 def verdict(
-    scores: pd.DataFrame, comparison: pd.DataFrame, outcomes: pd.DataFrame, num_wrong: int
+    scores: pd.DataFrame,
+    comparison: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    num_wrong: int,
+    num_right: int,
 ) -> Verdict:
     """Judge by the published scores against maximum softmax, paired on the same images.
+
+    | status | what was shown |
+    |---|---|
+    | pass | a score under test tells errors (its AUROC's interval lies above `TELLS`) and does so better than maximum softmax (interval above 0, Holm's p at most `SIGNIFICANCE`, lead above `SMALL`) |
+    | warning | some score tells errors, but none under test is shown to be better than what is free |
+    | fail | no score tells errors well: the intervals of all lie below `TELLS` |
+    | undetermined | none of these, or fewer than `LEAST` wrong or right test predictions |
 
     Args:
         scores: see `ErrorResult`.
         comparison: differences from maximum softmax.
         outcomes: what thresholds from calibration do.
-        num_wrong: wrong predictions among the test images.
-    """
+        num_wrong, num_right: predictions on the test images.
+    """  # noqa: E501
     tested = comparison[comparison.score.isin(SUBJECTS)]
     better = better_scores(tested)
     best = scores.iloc[0]
-    useful = (scores.auroc_low > TELLS).any()
-    sentences = [_comparison_sentence(tested, better)]
-    sentences += _baseline_sentence(scores, best)
-    status = "pass" if len(better) else "warning"
-    if num_wrong < LEAST_WRONG:
-        status = "undetermined"
-        sentences = [f"Only {num_wrong} test predictions are wrong: too few to compare scores."]
-    elif not useful:
+    sentences = [_comparison_sentence(tested, better), *_baseline_sentence(scores, best)]
+    tells = scores.score[scores.auroc_low > TELLS]
+    if min(num_wrong, num_right) < LEAST:
+        status, sentences = "undetermined", [_thin(num_wrong, num_right)]
+    elif (scores.auroc_high < TELLS).all():
         status = "fail"
         sentences = ["No score tells wrong predictions from right ones well.", *sentences]
+    elif not (scores.auroc_low_of_all > TELLS).any():
+        status, sentences = "undetermined", [_unsettled(best, num_wrong, num_right)]
+    else:
+        status = "pass" if better.score.isin(tells).any() else "warning"
     return Verdict(
         status,
         " ".join(sentences),
@@ -47,6 +59,78 @@ def verdict(
             "with one network and one split, small differences between scores are chance."
         ),
         next_step=_next_step(status, better, best),
+    )
+
+
+def error_rate(num_wrong: int, total: int) -> str:
+    """The error rate with its exact interval (Clopper and Pearson), in words.
+
+    Example:
+        >>> error_rate(0, 200)
+        'at most 1.8 %'
+    """
+    from scipy.stats import binomtest
+
+    found = binomtest(num_wrong, total).proportion_ci(0.95, method="exact")
+    if num_wrong == 0:
+        return f"at most {100 * found.high:.1f} %"
+    if num_wrong == total:
+        return f"at least {100 * found.low:.1f} %"
+    return f"{100 * num_wrong / total:.1f} % [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def nothing_to_tell(
+    num_calibration: int, calibration_wrong: int, num_test: int, test_wrong: int
+) -> Verdict:
+    """What can be said where the predictions of a split are all right, or all wrong."""
+    sentences = []
+    if calibration_wrong in (0, num_calibration):
+        kind, other = ("wrong", "right") if calibration_wrong else ("right", "wrong")
+        sentences.append(
+            f"All {num_calibration:,} calibration predictions are {kind}: there is no {other} one "
+            "to learn scores and thresholds from."
+        )
+    if test_wrong in (0, num_test):
+        kind, other = ("wrong", "right") if test_wrong else ("right", "wrong")
+        sentences.append(
+            f"All {num_test:,} test predictions are {kind}: there are no {other} predictions to "
+            "tell."
+        )
+    sentences.append(f"The error rate on test images is {error_rate(test_wrong, num_test)}.")
+    return Verdict(
+        "undetermined",
+        " ".join(sentences),
+        means=(
+            "A score is judged by how it ranks wrong predictions against right ones; without both "
+            "kinds no score is better than another."
+        ),
+        does_not_mean=(
+            "Other images may hold predictions of the other kind, and nothing here says which."
+        ),
+        next_step=(
+            f"Give more calibration and test images, or harder ones, until at least {LEAST} "
+            "predictions of each split are wrong."
+            if test_wrong != num_test
+            else "Check how the network is fed and judged (see the intake), or train it further."
+        ),
+    )
+
+
+def _thin(num_wrong: int, num_right: int) -> str:
+    kind, count = ("wrong", num_wrong) if num_wrong <= num_right else ("right", num_right)
+    return (
+        f"Only {count} test predictions are {kind}, of {num_wrong + num_right:,}; at least {LEAST} "
+        "are needed to compare scores. The error rate is "
+        f"{error_rate(num_wrong, num_wrong + num_right)}."
+    )
+
+
+def _unsettled(best: pd.Series, num_wrong: int, num_right: int) -> str:
+    return (
+        "Whether any score tells wrong predictions from right ones is not settled: the best, "
+        f"{_within(best.title)}, has an AUROC of {best.auroc:.2f} [{best.auroc_low_of_all:.2f}, "
+        f"{best.auroc_high:.2f}] over {num_wrong} wrong and {num_right:,} right predictions, and "
+        f"the interval must lie above {TELLS} (or, to say that none does, below)."
     )
 
 

@@ -36,7 +36,8 @@ class SaliencyResult(AuditResult):
     Tables:
         similarity: step, label, level, method, metric, mean, low, high, num_values, num_empty.
         network: step, label, accuracy, logit_correlation, and the activation size of each block.
-        verdicts: method, status, retained share with its interval, and text.
+        verdicts: method, status, retained share with its interval, text, and the numbers of images
+            whose maps were judged and were blank.
         controls: method, ceiling and similarity with the edge detector at first and last step.
         noise: for the noise test, area under the curve and half-noise of each method and metric.
 
@@ -104,7 +105,15 @@ def summarize(
     judged = _judged(measured, setting, evidence)
     tables["verdicts"] = pd.DataFrame([asdict(one) for one in judged])
     titles = {method.name: method.title for method in setting.methods}
-    verdict = overall(judged, titles, evidence, arguments["test"])
+    verdict = overall(
+        judged,
+        titles,
+        evidence,
+        arguments["test"],
+        num_seeds=len(setting.seeds),
+        has_labels=has_labels,
+        is_multi_label=classifier.is_multi_label,
+    )
     arrays = asdict(measured) | {"inputs": to_display(images[: measured.empty.shape[3]])}
     arrays |= {
         "mean": mean,
@@ -264,4 +273,4 @@ def _judged(measured: Measurements, setting: Setting, evidence: Evidence) -> lis
         True: values[:, :, names.index("input_times_random")],
         False: values[:, :, names.index("random_map")],
     }
-    return method_verdicts(list(setting.methods), values, floors, evidence, setting.options.seed)
+    return method_verdicts(list(setting.methods), values, floors, evidence)

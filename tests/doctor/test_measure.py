@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from kernel_lib.doctor.measure import calibration_error, mcnemar, outside_share, wilson
+from kernel_lib.audit.statistics import expected_calibration_error
+from kernel_lib.doctor.measure import CALIBRATION_BINS, mcnemar, outside_share
 from kernel_lib.doctor.report import blame
 
 
@@ -23,8 +24,10 @@ def test_mcnemar_counts_and_takes_the_exact_binomial():
 def test_calibration_error_of_two_bins():
     confidence = np.array([0.95, 0.95, 0.55, 0.55])
     right = np.array([1, 1, 1, 0], bool)
-    assert calibration_error(confidence, right) == pytest.approx(0.5 * 0.05 + 0.5 * 0.05)
-    assert calibration_error(np.array([1.0, 1.0]), np.array([True, True])) == 0
+    found = expected_calibration_error(confidence, right, CALIBRATION_BINS)
+    assert found == pytest.approx(0.5 * 0.05 + 0.5 * 0.05)
+    assert expected_calibration_error(np.array([1.0, 1.0]), np.array([True, True]), 10) == 0
+    assert np.isnan(expected_calibration_error(confidence[:0], right[:0], 10))  # not a good 0
 
 
 def test_outside_share_of_a_map():
@@ -36,13 +39,6 @@ def test_outside_share_of_a_map():
     assert found[:2].tolist() == [0.75, 0.0]
     assert np.isnan(found[2])
     assert np.isnan(outside_share(slopes, None)).all()
-
-
-def test_wilson_interval():
-    low, high = wilson(np.array([8, 0]), np.array([10, 0]))
-    assert low[0] == pytest.approx(0.4902, abs=1e-4)
-    assert high[0] == pytest.approx(0.9433, abs=1e-4)
-    assert (low[1], high[1]) == (0, 1)
 
 
 def test_blame_goes_to_the_background_where_there_are_masks():

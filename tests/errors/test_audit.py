@@ -22,8 +22,9 @@ from kernel_lib.errors.metrics import auroc
 from kernel_lib.errors.plots import plot_profiles
 from kernel_lib.errors.registry import SCORES, Options
 from kernel_lib.errors.result import ErrorResult
-from kernel_lib.errors.verdict import _baseline_sentence, verdict
+from kernel_lib.errors.verdict import _baseline_sentence, error_rate, nothing_to_tell, verdict
 from kernel_lib.models import Classifier, train
+from kernel_widgets import ErrorTriage
 from whole_results import check_it_comes_back, with_odd_names
 
 SETTINGS = {"num_mutants": 8, "gamma": 0.2, "accept_ratio": 0.7, "steps": 4, "progress": False}
@@ -295,12 +296,14 @@ def test_long_names_and_numbers_of_maps_have_room(result):
 # --- honesty -------------------------------------------------------------------------------------
 
 
-def judged(difference, low, high, num_wrong=50, auroc_low=0.8):
+def judged(difference, low, high, num_wrong=50, auroc_low=0.8, auroc_high=0.97, num_right=350):
     rows = [
         {"score": "msp", "title": "Maximum softmax", "auroc": 0.9, "under_test": False},
         {"score": "both", "title": "Both", "auroc": 0.9 + difference, "under_test": True},
     ]
-    table = pd.DataFrame(rows).assign(auroc_low=auroc_low)
+    table = pd.DataFrame(rows).assign(
+        auroc_low=auroc_low, auroc_low_of_all=auroc_low - 0.01, auroc_high=auroc_high
+    )
     compared = pd.DataFrame([{"score": "both", "title": "Both", "difference": difference,
                               "low": low, "high": high, "times_the_cost": 41.0,
                               "p_holm": 0.01 if low > 0 else 0.5}])  # fmt: skip
@@ -308,7 +311,7 @@ def judged(difference, low, high, num_wrong=50, auroc_low=0.8):
                "accuracy_of_kept": 0.97, "accuracy_of_all": 0.9}  # fmt: skip
     outcomes = pd.DataFrame([{"score": name, **outcome} for name in ("msp", "both")])
     table = table.sort_values("auroc", ascending=False, ignore_index=True)
-    return verdict(table, compared, outcomes, num_wrong)
+    return verdict(table, compared, outcomes, num_wrong, num_right)
 
 
 def test_no_gain_over_maximum_softmax_is_said_aloud():
@@ -339,9 +342,93 @@ def test_names_keep_their_capitals_within_a_sentence(title, within):
     ]
 
 
-def test_few_errors_settle_nothing_and_useless_scores_fail():
-    assert judged(0.05, 0.02, 0.08, num_wrong=4).status == "undetermined"
-    assert judged(0.05, 0.02, 0.08, auroc_low=0.55).status == "fail"
+@pytest.mark.parametrize(("num_wrong", "num_right"), [(4, 396), (396, 4), (9, 9)])
+def test_few_of_a_kind_settle_nothing_and_the_verdict_says_how_many_are_needed(
+    num_wrong, num_right
+):
+    found = judged(0.05, 0.02, 0.08, num_wrong=num_wrong, num_right=num_right)
+    assert found.status == "undetermined"
+    kind = "wrong" if num_wrong <= num_right else "right"
+    assert f"Only {min(num_wrong, num_right)} test predictions are {kind}" in found.headline
+    assert "at least 10 are needed" in found.headline
+
+
+def test_scores_fail_only_where_none_can_be_good():
+    """An interval across the limit is no evidence against a score, nor for it."""
+    assert judged(0.05, 0.02, 0.08, auroc_low=0.55, auroc_high=0.69).status == "fail"
+    found = judged(0.05, 0.02, 0.08, auroc_low=0.55, auroc_high=0.97)
+    assert found.status == "undetermined"
+    assert "not settled" in found.headline
+    assert "50 wrong and 350 right predictions" in found.headline
+    picked = judged(0.05, 0.02, 0.08, auroc_low=0.705)  # of one score, not of all at once
+    assert picked.status == "undetermined"
+
+
+def all_right(network, stripes):
+    return replace(stripes, labels=network.predict(stripes.images))
+
+
+def test_a_network_that_is_right_on_all_test_images_gets_a_bound_and_no_score(
+    network, stripes, tmp_path
+):
+    result = audit(network, all_right(network, stripes), **SETTINGS)
+    assert result.verdict.status == "undetermined"
+    assert "All 120 test predictions are right" in result.verdict.headline
+    bound = 100 * (1 - 0.025 ** (1 / 120))
+    assert f"at most {bound:.1f} %" in result.verdict.headline
+    assert result.scores["num_wrong"] == 0
+    assert np.isnan(result.scores["best_auroc"])
+    assert result.figures() == {}
+    assert result.tables["comparison"].query("under_test").empty
+    loaded = ErrorResult.load(result.save(tmp_path))
+    assert loaded.verdict == result.verdict
+    widget = ErrorTriage(loaded)
+    assert widget.frames["scores"][0]["auroc"] is None
+    assert widget.coverage == 1  # nothing is withheld
+
+
+def test_two_hundred_right_leave_two_percent():
+    assert "at most 1.8 %" in nothing_to_tell(50, 7, 200, 0).headline
+    assert error_rate(200, 200) == "at least 98.2 %"
+    assert error_rate(5, 100) == "5.0 % [1.6, 11.3]"
+
+
+def test_a_network_that_guesses_does_not_pass(stripes):
+    """Right on 6 of 60 images with 7 classes: whatever its scores, it does not know its task."""
+    random = np.random.default_rng(0)
+    network = plain_network(7)
+    predicted = network.predict(stripes.images)
+    labels = (predicted + random.integers(1, 7, 600)) % 7
+    test = stripes.splits["test"][:60]
+    labels[test[:6]] = predicted[test[:6]]
+    labels[stripes.splits["calibration"][:60:3]] = predicted[stripes.splits["calibration"][:60:3]]
+    images = replace(stripes, labels=labels, class_names=tuple("abcdefg"),
+                     splits=stripes.splits | {"test": test})  # fmt: skip
+    result = audit(network, images, scores=["entropy"], num_mutants=0, progress=False)
+    assert result.scores["num_wrong"] == 54
+    assert result.verdict.status == "undetermined"
+    assert "guessing" in result.verdict.headline
+
+
+def test_what_cannot_go_on_says_first_what_the_intake_found(network, stripes):
+    shifted = replace(stripes, labels=(stripes.labels + 1) % 3)
+    with pytest.raises(ValueError, match="^The network is guessing.*class_names.*could not go on"):
+        audit(network, shifted, scores=["label_change_rate"], gamma=1e-6, progress=False)
+
+
+def test_a_network_with_a_yes_or_no_for_each_class_is_declined_and_the_cure_works(stripes):
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(inputs))
+    model = keras.Model(inputs, layers.Dense(3, activation="sigmoid")(x))
+    with pytest.raises(ValueError, match="3 sigmoid units") as caught:
+        audit(Classifier(model), stripes, scores=["entropy"], num_mutants=0, progress=False)
+    cure = str(caught.value).rpartition("among them: ")[2].rstrip(".")
+    whole = eval(cure, {"Classifier": Classifier, "keras": keras, "model": model})
+    np.testing.assert_array_equal(
+        whole.predict(stripes.images), Classifier(model).predict(stripes.images)
+    )
+    result = audit(whole, stripes, scores=["entropy"], num_mutants=0, progress=False)
+    assert result.scores["num_wrong"] > 0
 
 
 # --- bad input -----------------------------------------------------------------------------------
@@ -357,11 +444,15 @@ def relabelled(stripes, network, split, right):
 
 @pytest.mark.parametrize("split", ["calibration", "test"])
 @pytest.mark.parametrize("right", [True, False])
-def test_splits_without_both_kinds_are_named(network, stripes, split, right):
-    kind = "right" if right else "wrong"
-    with pytest.raises(ValueError, match=f"predictions on the {split} images are {kind}"):
-        audit(network, relabelled(stripes, network, split, right), scores=["entropy"],
-              progress=False)  # fmt: skip
+def test_splits_without_both_kinds_are_named_and_nothing_is_concluded(
+    network, stripes, split, right
+):
+    result = audit(network, relabelled(stripes, network, split, right), scores=["entropy"],
+                   progress=False)  # fmt: skip
+    assert result.verdict.status == "undetermined"
+    if not (split == "test" and not right):  # there the intake speaks first
+        kind = "right" if right else "wrong"
+        assert f"All 120 {split} predictions are {kind}" in result.verdict.headline
 
 
 def test_too_few_errors_to_learn_from_are_named(network, stripes):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from kernel_lib.audit.statistics import expected_calibration_error
 from kernel_lib.errors import metrics
 
 
@@ -78,7 +79,11 @@ def test_ties_are_the_mean_over_all_orders():
 def test_calibration_error_by_hand():
     chances, wrong = np.array([0.1, 0.15, 0.9, 0.95]), np.array([0, 1, 1, 1])
     expected = (abs(0.25 - 1) + abs(1.85 - 2)) / 4
-    assert metrics.calibration_error(chances, wrong, num_bins=2) == pytest.approx(expected)
+    assert expected_calibration_error(chances, wrong, num_bins=2) == pytest.approx(expected)
+
+
+def test_the_names_of_all_metrics(case):
+    assert tuple(metrics.all_metrics(*case)) == metrics.METRICS
 
 
 def test_what_cannot_be_measured_is_named():

@@ -84,10 +84,10 @@ def test_a_lead_that_chance_explains_is_called_chance():
     table.loc[2, ["difference", "low", "high", "p_holm"]] = (0.03, 0.002, 0.06, 0.21)
     scores = pd.DataFrame(
         [{"score": "msp", "title": "Maximum softmax", "auroc": 0.9, "auroc_low": 0.8,
-          "under_test": False}]
+          "auroc_low_of_all": 0.79, "auroc_high": 0.95, "under_test": False}]
     )  # fmt: skip
     outcome = {"rule": "equal_recall", "coverage": 0.8, "wrong_withheld": 40, "wrong_kept": 10,
                "accuracy_of_kept": 0.97, "accuracy_of_all": 0.9}  # fmt: skip
-    found = verdict(scores, table, pd.DataFrame([{"score": "msp", **outcome}]), 50)
+    found = verdict(scores, table, pd.DataFrame([{"score": "msp", **outcome}]), 50, 350)
     assert found.status == "warning"
     assert "as the best of 6 scores may by chance (p = 0.21)" in found.headline

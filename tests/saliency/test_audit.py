@@ -268,10 +268,29 @@ def test_labels_refuse_a_twin_of_another_architecture(model, image_set):
         saliency.audit(model, image_set, test="labels", twin=other, **QUICK)
 
 
+def test_a_network_that_guesses_gets_no_advice_which_method_to_use(result):
+    """Labels of noise cannot be known: whatever the maps do, there is nothing to explain."""
+    assert result.verdict.status == "undetermined"
+    assert "guessing" in result.verdict.headline
+    assert "Explain this network" not in str(result.verdict)
+    assert result.scores["methods_judged"] == 4
+
+
 def test_images_without_labels_are_measured_against_predictions(model, images):
     result = saliency.audit(model, images, **QUICK)
+    assert "Without labels the accuracy is unknown" in result.verdict.headline
+    assert result.verdict.status != "pass"  # two seeds
     assert result.tables["network"].accuracy[0] == 1
     assert np.isnan(result.scores["accuracy_trained"])
+
+
+def test_of_several_labels_the_strongest_is_explained_and_the_verdict_says_so(image_set):
+    model = keras.Sequential(
+        [layers.Input((12, 12, 1)), layers.Flatten(), layers.Dense(3, activation="sigmoid")]
+    )
+    quick = QUICK | {"methods": ["gradient"], "num_seeds": 1}
+    result = saliency.audit(model, image_set.images[:8], **quick)
+    assert "only its strongest class was explained" in result.verdict.does_not_mean
 
 
 @pytest.mark.parametrize("batch_norm", ["all", "trainable", "recalibrate", "keep"])

@@ -41,7 +41,8 @@ class ErrorTriage(anywidget.AnyWidget):
             =================  ==============================================================
             schema             1
             title, words       a line above, sentences below
-            scores             {name, title, auroc, threshold, forward_passes}
+            scores             {name, title, auroc, threshold, forward_passes}; auroc is None
+                               where no prediction, or every one, is wrong
             images             {index, label, predicted, probability, votes, maps, neighbours};
                                votes {name, count}; maps {map, value, mean, deviation};
                                neighbours are places in the list below
@@ -191,7 +192,7 @@ def _packed(frames: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
 def _best_under_test(frames: Mapping[str, Any]) -> str:
     """The combined score where there is one, else the best."""
     by_name = {score["name"]: score["auroc"] for score in frames["scores"]}
-    return "both" if "both" in by_name else max(by_name, key=lambda name: by_name[name])
+    return "both" if "both" in by_name else max(by_name, key=lambda name: by_name[name] or 0.0)
 
 
 def _kept_share(frames: Mapping[str, Any], name: str) -> float:

@@ -115,7 +115,8 @@ function topPart(app) {
     "select",
     { class: "kt-menu", onchange: (event) => chooseScore(app, event.target.value) },
     meta.scores.map(({ name, title, auroc }) =>
-      h("option", { value: name }, `${title} (AUROC ${auroc.toFixed(3)})`)),
+      h("option", { value: name },
+        auroc === null ? title : `${title} (AUROC ${auroc.toFixed(3)})`)),
   );
   const choices = ["all", "wrong", "right"].map((name) =>
     h("button", { class: "kt-choice", onclick: () => app.set("only", name) }, name));
