@@ -178,8 +178,12 @@ class Networks:
 
     def predict_proba(self, values: np.ndarray) -> np.ndarray:
         """Chances, (num_rows, 2)."""
-        scaled = values / self.deviation
+        scaled = self.scaled(values)
         return np.mean([network.predict_proba(scaled) for network in self.networks], axis=0)
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """To deviation 1; the mean is 0 already, see `Head`. Half the digits take half the time."""
+        return (values / self.deviation).astype(np.float32)
 
 
 def _network_arrays(classifier: Any) -> dict[str, np.ndarray]:

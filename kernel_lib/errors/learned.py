@@ -10,7 +10,7 @@ import numpy as np
 from kernel_lib._checks import check_choice, check_count
 from kernel_lib._random import random_stream
 from kernel_lib.errors.evidence import Evidence
-from kernel_lib.errors.fitted import Arrays, from_arrays, to_arrays
+from kernel_lib.errors.fitted import Arrays, Networks, from_arrays, to_arrays
 from kernel_lib.errors.profiles import ClassProfiles
 from kernel_lib.errors.scorers import Scorer, one_thread, votes_of
 
@@ -268,7 +268,7 @@ class _Logistic:
         return self.model.predict_proba(values)
 
 
-class _Networks:
+class _Networks(Networks):
     """Networks of 200 and 200 units, each stopped by another part of the images; their mean.
 
     Layers, Adam's rate and the size of batches are the published detector's; weight decay and the
@@ -282,25 +282,18 @@ class _Networks:
     _GAIN = 5e-4  # nats an image; less is no progress
 
     def __init__(self, num_folds: int, seed: int):
+        super().__init__(np.zeros(0), [])
         self.num_folds, self.seed = num_folds, seed
 
     def fit(self, values: np.ndarray, wrong: np.ndarray) -> Self:
         deviation = values.std(axis=0)
         self.deviation = np.where(deviation > 0, deviation, 1)
-        values = self._scaled(values)
+        values = self.scaled(values)
         parts = folds(wrong.astype(bool), self.num_folds, self.seed)
         self.networks = [
             self._fitted(values, wrong, held_out, word) for word, held_out in enumerate(parts)
         ]
         return self
-
-    def predict_proba(self, values: np.ndarray) -> np.ndarray:
-        values = self._scaled(values)
-        return np.mean([network.predict_proba(values) for network in self.networks], axis=0)
-
-    def _scaled(self, values: np.ndarray) -> np.ndarray:
-        """To deviation 1; the mean is 0 already, see `Head`. Half the digits take half the time."""
-        return (values / self.deviation).astype(np.float32)
 
     def _fitted(
         self, values: np.ndarray, wrong: np.ndarray, held_out: np.ndarray, word: int

@@ -72,7 +72,8 @@ def test_several_networks_come_back_as_their_mean():
         )
     again = from_arrays("mlp", to_arrays("mlp", fitted))
     assert again.predict_proba(values).tobytes() == fitted.predict_proba(values).tobytes()
-    expected = [each.predict_proba(values / values.std(axis=0)) for each in parts]
+    scaled = (values / values.std(axis=0)).astype(np.float32)
+    expected = [each.predict_proba(scaled) for each in parts]
     np.testing.assert_array_equal(fitted.predict_proba(values), np.mean(expected, axis=0))
 
 
