@@ -65,7 +65,8 @@ def audit(
         taps: convolutions to read; None takes the last two.
         mode: "clean" or "paper" measurements, see `measure`.
         assessor: an `Assessor`, a file, or the name of one that comes with the library; "auto"
-            takes the one for this transformation if there is one that fits; None asks none.
+            takes the one for this transformation if there is one that fits; None asks none. None
+            judges multi-label networks; of these the class with the highest score is followed.
         invariant_below: largest loss of accuracy, relative, of an invariant network.
         broken_above: smallest loss of one that is not invariant.
         num_display: images kept for figures and the widget, those that flip most first.
@@ -96,6 +97,9 @@ def audit(
     }  # fmt: skip
     announce("invariance", classifier, images, costs, progress=progress)
     judge = _named(assessor, chosen_transform.name)
+    if judge is not None and classifier.is_multi_label:
+        _refuse_many_labels(assessor)
+        judge = None
     has_labels = isinstance(images, ImageSet) and images.num_classes > 1
     chosen = chosen_images(images, num_images, seed)
     tested = chosen if has_labels or not isinstance(chosen, ImageSet) else chosen.images
@@ -142,6 +146,7 @@ def audit(
         "assessor": None if judge is None else judge.summary.get("name", "given"),
         "class_names": list(classifier.class_names_for(images)),
         "has_labels": has_labels,
+        "is_multi_label": classifier.is_multi_label,
     }
     origin = provenance(classifier, given, seed)
     blocked = " ".join(each.text for each in found.stops)
@@ -155,6 +160,14 @@ def _named(assessor: Any, transform: str) -> Assessor | None:
     if assessor == "auto":
         return Assessor.load(transform) if transform in bundled() else None
     return Assessor.load(assessor)
+
+
+def _refuse_many_labels(assessor: Any) -> None:
+    if assessor != "auto":
+        raise ValueError(
+            "Assessors learned from networks whose classes share one confidence; this one judges "
+            "each class on its own (multi_label). Leave the assessor out: assessor=None."
+        )
 
 
 def _fits(judge: Assessor, signals: Signals) -> bool:
@@ -210,9 +223,7 @@ def _probabilities(
     """Class probabilities of shown images, (num_images, num_steps, num_classes) float32."""
     found = np.empty((len(pixels), len(stepper.grid), classifier.num_classes), np.float32)
     for step, moved in stepper.steps(pixels):
-        logits = classifier.logits(np.clip(moved, 0, 1), batch_size)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found[:, step] = shares / shares.sum(axis=1, keepdims=True)
+        found[:, step] = classifier.probabilities(np.clip(moved, 0, 1), batch_size)
     return found
 
 

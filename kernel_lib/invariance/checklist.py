@@ -32,6 +32,7 @@ from kernel_lib.invariance.loss import shown_loss
 from kernel_lib.invariance.signals import Signals
 from kernel_lib.invariance.sweep import sweep
 from kernel_lib.invariance.transforms import CLEAN, Rules, as_transform
+from kernel_lib.invariance.truth import least_accuracy
 from kernel_lib.tasks import atomic_path
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def checklist_rows(
     if unknown:
         raise ValueError(f"`limits` knows the tests {', '.join(LIMITS)}. Received: {unknown}.")
     limits = LIMITS | dict(limits or {})
+    blocked = blocked or _near_guessing(signals)
     rows = []
     for slice_name, chosen in _slices(signals, class_names):
         for test, failures in _failures(signals, chosen).items():
@@ -123,6 +125,19 @@ def checklist_rows(
                 }
             )
     return rows
+
+
+def _near_guessing(signals: Signals) -> str:
+    """Why nothing is judged of a network that is too near to guessing; empty if it is not."""
+    if signals.labels is None:
+        return ""
+    accuracy = float(signals.right[signals.grid.identity_index].mean())
+    if accuracy > least_accuracy(signals.num_classes):
+        return ""
+    return (
+        f"The network is right on only {accuracy:.1%} of images at the identity step, too near to "
+        "guessing: what does not change it says nothing."
+    )
 
 
 def _judged(rate: float, count: int, limit: float) -> tuple[str, str]:

@@ -154,7 +154,7 @@ def signals_function(network: Any, taps: Sequence[str], has_labels: bool) -> Cal
 
     def body(images: Any, labels: Any, originals: Any) -> list[Any]:
         logits, values = network.forward(images, taps)
-        probabilities = tf.nn.softmax(logits)
+        probabilities, entropy = _shares(logits, network.is_multi_label)
         predictions = tf.argmax(logits, axis=1, output_type=tf.int32)
         best = tf.math.top_k(probabilities, 2).values
         first = tf.where(originals < 0, predictions, originals)
@@ -164,7 +164,7 @@ def signals_function(network: Any, taps: Sequence[str], has_labels: bool) -> Cal
         found += [
             tf.gather(probabilities, first, axis=1, batch_dims=1),
             best[:, 0] - best[:, 1],
-            -tf.reduce_sum(probabilities * tf.nn.log_softmax(logits), axis=1),
+            entropy,
         ]
         for value in values:
             found += _statistics(value)
@@ -172,6 +172,21 @@ def signals_function(network: Any, taps: Sequence[str], has_labels: bool) -> Cal
 
     signature = [network.image_spec, network.target_spec, network.target_spec]
     return network.function(("invariance signals", tuple(taps), has_labels), body, signature)
+
+
+def _shares(logits: Any, is_multi_label: bool) -> tuple[Any, Any]:
+    """Probabilities (batch, classes), and the entropy (batch,) of the answer.
+
+    Classes that are judged on their own have a probability each, and their entropies add up.
+    """
+    import tensorflow as tf
+
+    if not is_multi_label:
+        shares = tf.nn.softmax(logits)
+        return shares, -tf.reduce_sum(shares * tf.nn.log_softmax(logits), axis=1)
+    shares = tf.sigmoid(logits)
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=shares, logits=logits)
+    return shares, tf.reduce_sum(entropy, axis=1)
 
 
 def _statistics(value: Any) -> list[Any]:

@@ -18,6 +18,10 @@ _STATUS = {
     "not assessable": "undetermined",
     TOO_FEW: "undetermined",
 }
+MULTI_LABEL = (
+    "The network judges each class on its own: this test follows the class with the highest score, "
+    "and says nothing of the other labels of an image."
+)
 CAVEATS = (
     "The matrices show how much the network's answers move, not whether they are right.",
     "A network that always says the same is perfectly invariant, and useless.",
@@ -61,7 +65,9 @@ def overall(
         status,
         headline,
         means=_means(status, what),
-        does_not_mean=f"{CAVEATS[1]} {CAVEATS[2]}",
+        does_not_mean=" ".join(
+            [*CAVEATS[1:], *([MULTI_LABEL] if arguments.get("is_multi_label") else [])]
+        ),
         next_step=_next_step(status, title, truth),
     )
 
@@ -122,16 +128,17 @@ def _not_assessable(
 ) -> str:
     near = f"too near to guessing: whether it is invariant to {what} cannot be assessed."
     if cost is not None and cost.matters:
-        return f"{_capital(_rules_words(cost, arguments))}, {near}"
+        rules = _rules_words(cost, arguments, whose="the network's")
+        return f"{_capital(rules)}, {near}"
     return f"The network is right on only {truth.identity_accuracy:.1%} of untouched images, {near}"
 
 
-def _rules_words(cost: RulesCost, arguments: Mapping[str, Any]) -> str:
+def _rules_words(cost: RulesCost, arguments: Mapping[str, Any], whose: str = "its") -> str:
     points = 100 * (cost.untouched_accuracy - cost.identity_accuracy)
     return (
-        f"the test's own rules ({_rule_names(arguments['rules'])}) lower its accuracy by "
-        f"{points:.1f} points, from {cost.untouched_accuracy:.1%} to {cost.identity_accuracy:.1%},"
-    ).rstrip(",")
+        f"the test's own rules ({_rule_names(arguments['rules'])}) lower {whose} accuracy by "
+        f"{points:.1f} points, from {cost.untouched_accuracy:.1%} to {cost.identity_accuracy:.1%}"
+    )
 
 
 def _rule_names(rules: Mapping[str, Any]) -> str:
@@ -225,8 +232,8 @@ def _next_step(status: str, title: str, truth: Truth | None) -> str:
         )
     if status == "warning":
         return "Look at the images that flip and at the classes that lose most."
+    if status == "undetermined" and truth is not None and truth.verdict == "not assessable":
+        return "Train the network further, or check its preprocessing and the rules of the test."
     if truth is None:
         return "Label some images: accuracy at each step says more than an assessor can."
-    if truth.verdict == TOO_FEW:
-        return f"Test on more labelled images: {needed_words(truth.num_needed)}."
-    return "Train the network further, or check its preprocessing, before asking for invariance."
+    return f"Test on more labelled images: {needed_words(truth.num_needed)}."

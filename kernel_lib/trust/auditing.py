@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from kernel_lib.trust.reductions import parse
 from kernel_lib.trust.result import TrustResult
 from kernel_lib.trust.summary import summarize
 from kernel_lib.trust.taps import resolve
-from kernel_lib.trust.verdict import SIGNIFICANCE
+from kernel_lib.trust.verdict import MULTI_LABEL, SIGNIFICANCE
 
 
 def audit(
@@ -57,7 +58,7 @@ def audit(
     Args:
         model: a Keras model or a `Classifier`, which gives one row of the matrix; or a mapping of
             task to a model trained for it, or to a list of such models, one for each seed. Models
-            are left exactly as they were.
+            are left exactly as they were. Of a multi-label network the own task is one label.
         images: an `ImageSet` with at least two label columns. Probes learn on its train and
             calibration splits and are counted on its test split.
         primary: the task one model was trained for; the one whose labels are the labels of
@@ -155,6 +156,10 @@ def audit(
         "models": {task: [each.digest for each in runs] for task, runs in networks.items()}
     }
     result = summarize(measured, setting, arguments, columns, heads, images, origin)
+    if any(each.is_multi_label for runs in networks.values() for each in runs):
+        verdict = result.verdict
+        caveat = f"{verdict.does_not_mean} {MULTI_LABEL}"
+        result = replace(result, verdict=replace(verdict, does_not_mean=caveat))
     return conclude(result, found, stands=("fail",))
 
 

@@ -42,6 +42,10 @@ CAVEATS = (
     "A probe that reads nothing has not shown that nothing is there, only that it is not there "
     "for a probe of its kind.",
 )
+MULTI_LABEL = (
+    "The network judges each of its classes on its own: its own task is read here as one label an "
+    "image, and nothing is said of the other labels of an image."
+)
 _MOST_NAMED = 3
 _Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 

@@ -109,6 +109,38 @@ def test_eight_images_pass_nothing(sides):
     assert set(found.tables["checklist"].status) == {"undetermined"}
 
 
+def many_labels() -> Classifier:
+    """The network of sides with one sigmoid a class."""
+    network = side_network()
+    outputs = keras.layers.Activation("sigmoid")(network.model.output)
+    return Classifier(keras.Model(network.model.inputs, outputs), head="multi_label")
+
+
+def test_of_a_multi_label_network_only_the_highest_score_is_followed(sides):
+    network = many_labels()
+    assert network.is_multi_label
+    found = audit(network, sides, transform="brightness", progress=False, num_display=4)
+    assert found.verdict.status == "pass"
+    assert "says nothing of the other labels of an image" in found.verdict.does_not_mean
+    assert found.parameters["assessor"] is None
+    shown = sides.test.images[found.arrays["shown"]]
+    identity = found.parameters["identity_index"]
+    expected = network.probabilities(shown)
+    np.testing.assert_allclose(found.arrays["probabilities"][:, identity], expected, atol=1e-5)
+    place = found.parameters["signals"].index("confidence")
+    np.testing.assert_allclose(
+        found.arrays["signals"][place, identity, found.arrays["shown"]],
+        expected.max(axis=1), atol=1e-5,
+    )  # fmt: skip
+    entropy = -(expected * np.log(expected) + (1 - expected) * np.log1p(-expected)).sum(axis=1)
+    place = found.parameters["signals"].index("entropy")
+    np.testing.assert_allclose(
+        found.arrays["signals"][place, identity, found.arrays["shown"]], entropy, rtol=1e-3
+    )
+    with pytest.raises(ValueError, match="assessor=None"):
+        audit(network, sides, transform="brightness", assessor="brightness", progress=False)
+
+
 def test_images_without_labels(sides):
     found = audit(side_network(), sides.images, values=ANGLES, progress=False)
     assert "truth" not in found.tables

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kernel_lib.invariance.checklist import checklist_rows
 from kernel_lib.invariance.grids import even_grid
 from kernel_lib.invariance.loss import RulesCost, rules_cost, shown_loss
 from kernel_lib.invariance.signals import Signals
@@ -24,10 +25,11 @@ def signals_of(right: np.ndarray, num_classes: int = 4) -> Signals:
     """Signals (T, N) with a given pattern of right and wrong; the identity is in the middle."""
     half = len(right) // 2
     grid = even_grid(-half, half, len(right), 0)
-    confidence = np.full((1, *right.shape), 0.8, np.float32)
+    surety = np.full((2, *right.shape), 0.8, np.float32)
     labels = np.zeros(right.shape[1], np.int64)
     predictions = np.where(right, 0, 1)
-    return Signals(("confidence",), confidence, predictions, grid, labels, None, num_classes)
+    names = ("confidence", "original_class")
+    return Signals(names, surety, predictions, grid, labels, None, num_classes)
 
 
 def losing(count: int, lost: int, num_steps: int = 5) -> Signals:
@@ -140,8 +142,18 @@ def test_a_network_that_the_rules_bring_near_guessing_is_not_said_to_guess():
     truth = shown_loss(signals_of(np.tile(identity, (3, 1))))
     assert truth.verdict == "not assessable"
     cost = rules_cost(np.ones(100, bool), identity)
-    assert words(truth, cost).headline.startswith("The test's own rules (mask and smoothing)")
+    text = words(truth, cost).headline
+    assert text.startswith("The test's own rules (mask and smoothing) lower the network's accuracy")
     assert "right on only 30.0% of untouched images" in words(truth).headline
+
+
+def test_nothing_is_checked_of_a_network_near_guessing():
+    right = np.tile(np.arange(200) < 80, (3, 1))  # 40 % of four classes; the least is 50 %
+    rows = checklist_rows(signals_of(right), "rotation")
+    assert {row["status"] for row in rows} == {"undetermined"}
+    assert "too near to guessing" in rows[0]["reason"]
+    rows = checklist_rows(signals_of(np.ones((3, 200), bool)), "rotation")
+    assert {row["status"] for row in rows} == {"pass"}
 
 
 def test_rules_that_cost_nothing_are_not_spoken_of():

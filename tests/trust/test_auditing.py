@@ -282,6 +282,18 @@ def test_a_leak_that_was_taught_fails_although_the_network_guesses_at_its_task(t
     assert "The network is guessing" in found.verdict.does_not_mean
 
 
+def test_of_a_multi_label_network_one_label_an_image_is_read(network, tiny_shapes):
+    import keras
+
+    outputs = keras.layers.Dense(5, "sigmoid")(network.model.get_layer("dense1").output)
+    many = Classifier(keras.Model(network.model.inputs, outputs), head="multi_label")
+    options = QUICK | {"taps": "penultimate", "controls": ()}
+    found = audit(many, tiny_shapes, primary="shape", **options)
+    plain = audit(network, tiny_shapes, primary="shape", **options)
+    assert "nothing is said of the other labels of an image" in found.verdict.does_not_mean
+    assert "other labels" not in plain.verdict.does_not_mean
+
+
 def test_an_untrained_network_passes_and_fails_nothing(tiny_shapes):
     network = build("small_cnn", tiny_shapes.image_shape, 5, seed=11)
     few = tiny_shapes.select(np.arange(60))
