@@ -68,8 +68,7 @@ def intake(
         >>> found.standing.accuracy, found.stops
     """
     classifier = as_classifier(model)
-    if not isinstance(images, np.ndarray):
-        images = as_images(images)
+    images = opened(images)
     size = batch_size or fitting_batch_size(_image_shape(images))
     check_count("most_images", most_images)
     if batch_size is not None and audit is not None:
@@ -80,8 +79,11 @@ def intake(
     classifier.check_images(images.images[:1])
     images = classifier.aligned(images)
     key = digest(
-        [classifier.digest, classifier.preprocessing_source, images.digest, most_images, seed]
-    )
+        [
+            classifier.digest, classifier.preprocessing_source, images.digest, images.notes,
+            most_images, seed,
+        ]
+    )  # fmt: skip
     if key not in _kept:
         while len(_kept) >= _MOST_KEPT:
             _kept.pop(next(iter(_kept)))
@@ -89,6 +91,31 @@ def intake(
     found = _kept[key]
     fed = classifier.fed_like(found.classifier)
     return replace(found, classifier=fed, forecast=_forecast(audit, fed, images, options))
+
+
+def opened(images: Any) -> ImageSet | np.ndarray:
+    """The images as audits take them: an array stays one, all else becomes an `ImageSet`."""
+    return images if isinstance(images, np.ndarray) else as_images(images)
+
+
+def labeled(images: Any, audit: str) -> ImageSet:
+    """The images of an audit that cannot do without labels.
+
+    Args:
+        images: what `kernel_lib.data.as_images` takes.
+        audit: how the message calls the audit.
+
+    Raises:
+        TypeError: images without labels.
+    """
+    found = opened(images)
+    if isinstance(found, np.ndarray) or found.num_classes == 1:
+        raise TypeError(
+            f"{audit} needs labelled images in splits: an ImageSet, such as "
+            "kernel_lib.data.load(name), or a pair (images, labels). Received: "
+            f"{type(images).__name__} without labels."
+        )
+    return found
 
 
 def _forecast(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._checks import check_count
-from kernel_lib.audit.examine import intake
+from kernel_lib.audit.examine import intake, labeled
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude, need_one_class, stops_first
 from kernel_lib.data import ImageSet
@@ -94,6 +94,7 @@ def audit(
         >>> result = kl.doctor.audit(model, images, num_seeds=3)
         >>> result.scores["gain_over_control"]
     """
+    images = labeled(images, "The doctor's audit")
     taken_in = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, taken_in.classifier, taken_in.image_set
     need_one_class(classifier, "The check-up asks what pushes images towards a wrong class.")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._checks import check_choice, check_count, check_number
-from kernel_lib.audit.examine import intake
+from kernel_lib.audit.examine import intake, labeled
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude, need_one_class, stops_first
 from kernel_lib.data import ImageSet
@@ -112,11 +112,7 @@ def audit(
         >>> result = kl.errors.audit(model, images, num_mutants=50)
         >>> result.tables["comparison"][["score", "difference", "low", "high"]]
     """
-    if not isinstance(images, ImageSet):
-        raise TypeError(
-            "The error audit needs labelled images in splits: an ImageSet, such as "
-            f"kernel_lib.data.load(name). Received: {type(images).__name__}."
-        )
+    images = labeled(images, "The error audit")
     check_choice("rule", rule, RULES)
     check_choice("reduce", reduce, ("sum", "mean"))
     check_number("coverage", coverage, 0, 1)

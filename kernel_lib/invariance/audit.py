@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count
-from kernel_lib.audit.examine import intake
+from kernel_lib.audit.examine import intake, opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
@@ -88,6 +88,7 @@ def audit(
     check_choice("mode", mode, ("clean", "paper"))
     check_count("num_display", num_display)
     check_count("num_images", num_images, 8)
+    images = opened(images)
     found = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, found.classifier, found.image_set
     chosen_transform = as_transform(transform, values, identity=identity, seed=seed)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count, check_number
-from kernel_lib.audit.examine import intake
+from kernel_lib.audit.examine import intake, opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
@@ -120,6 +120,7 @@ def audit(
     check_count("num_seeds", num_seeds)
     for level in noise_levels:
         check_number("noise_levels", level, 0)
+    images = opened(images)
     found = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, found.classifier, found.image_set
     options = Options(seed=seed) if options is None else options

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib.audit.examine import opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
 from kernel_lib.data import ImageSet
@@ -94,11 +95,13 @@ def audit(
         >>> models = kl.trust.train_primaries("small_cnn", images, epochs=10)
         >>> kl.trust.audit(models, images).scores["trust"]
     """
-    if not isinstance(images, ImageSet):
+    given = opened(images)
+    if not isinstance(given, ImageSet):
         raise TypeError(
             "A trust audit needs an ImageSet with several label columns. "
             f"Received: {type(images).__name__}."
         )
+    images = given
     check_choice("ideal", ideal, KINDS)
     names = [check_choice("probes", name, PROBES) for name in dict.fromkeys(probes)]
     chosen = [check_choice("controls", name, CONTROLS) for name in dict.fromkeys(controls)]

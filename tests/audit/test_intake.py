@@ -239,3 +239,29 @@ def test_an_intake_in_a_list_is_one_line():
     found = intake(classifier(order=(2, 0, 3, 1), preprocessing="unit"), brightness_images(400))
     assert "\n" not in repr(found) and len(repr(found)) < 500
     assert "class_order" in repr(found)
+
+
+@pytest.mark.parametrize("form", ["pair", "tf.data", "list"])
+def test_images_come_in_any_form(form):
+    import tensorflow as tf
+
+    images = brightness_images(80)
+    pixels, labels = images.images, images.labels
+    given = {
+        "pair": (pixels, labels),
+        "tf.data": tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(16),
+        "list": list(zip(pixels, labels, strict=True)),
+    }[form]
+    assert intake(classifier(preprocessing="unit"), given).standing.accuracy == 1
+
+
+def test_audits_take_images_in_any_form():
+    images = brightness_images(120)
+    pair = (images.images, images.labels)
+    network = classifier(preprocessing="unit")
+    result = kl.invariance.audit(
+        network, pair, transform="brightness", num_images=24, taps=[], progress=False
+    )
+    assert result.provenance["data"]["num_images"] == 120
+    with pytest.raises(TypeError, match=r"a pair \(images, labels\).*without labels"):
+        kl.errors.audit(network, images.images)
