@@ -111,6 +111,8 @@ class Classifier:
         shapes, errors = trial_shapes(self.input_shape), []
         for shape in shapes:
             try:
+                if len(shapes) > 1:
+                    self._refuse_empty_maps(_noise(shape))
                 logits = self._answer(_noise(shape))
             except ReadingError:
                 raise
@@ -119,7 +121,7 @@ class Classifier:
                 continue
             if np.isfinite(logits).all() or len(shapes) == 1:
                 return shape[:2], logits
-            errors.append(ValueError("It gives NaN: no pixel is left, or its weights are broken."))
+            errors.append(ValueError("it gives NaN: its weights are broken."))
         sizes = f"{shapes[0]}" if len(shapes) == 1 else f"{shapes[0]} to {shapes[-1]}"
         cure = ""
         if len(shapes) > 1:
@@ -128,6 +130,17 @@ class Classifier:
             f"The model {self.name!r} cannot be run on images of shape {sizes}: "
             f"{_first_line(errors[-1])}{cure}"
         ) from errors[-1]
+
+    def _refuse_empty_maps(self, images: np.ndarray) -> None:
+        """Raise where no pixel is left at a layer: a graph of free sizes runs on without a word."""
+
+        def note(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:
+            if 0 in output.shape:
+                raise ValueError(f"no pixel is left at {name!r}, whose shape is {output.shape}.")
+            return output
+
+        with self._held_state():
+            self.network.run(tf.constant(images), note)
 
     def _refuse_hidden_probabilities(self, logits: np.ndarray) -> None:
         """Refuse an output that is taken for logits but looks like probabilities."""
