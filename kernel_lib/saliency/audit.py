@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -28,6 +29,7 @@ from kernel_lib.saliency.measure import Setting, measure
 from kernel_lib.saliency.methods import CONTROLS, DEFAULT_METHODS, METHODS, Method, as_method
 from kernel_lib.saliency.result import SaliencyResult, summarize
 from kernel_lib.saliency.similarity import DEFAULT_METRICS, METRICS
+from kernel_lib.saliency.twin import twin_weights
 
 TESTS = ("cascade", "independent", "full", "noise", "labels", "random_logit", "smooth")
 MOST_ACCURACY_IMAGES = 1000
@@ -157,7 +159,11 @@ def audit(
             "noise_scope": noise_scope,
         }
     redraw = Redraw(operator, batch_norm, test_images[:256])
-    steps = _steps(arguments, classifier, grouped, redraw, twin, images, twin_epochs, seed, cache)
+    twin_of = functools.partial(
+        twin_weights, classifier, images, twin,
+        epochs=twin_epochs, seed=seed, cache=cache, progress=progress,
+    )  # fmt: skip
+    steps = _steps(arguments, classifier, grouped, redraw, twin_of)
     is_random = test in ("cascade", "independent", "full", "noise", "smooth")
     setting = Setting(
         methods=chosen,
@@ -256,11 +262,7 @@ def _steps(
     classifier: Classifier,
     blocks: Sequence[Block],
     redraw: Redraw,
-    twin: Any,
-    images: Any,
-    twin_epochs: int,
-    seed: int,
-    cache: Any,
+    twin_of: Callable[[], list[np.ndarray]],
 ) -> list[Step]:
     test = arguments["test"]
     if test in ("cascade", "smooth"):
@@ -281,7 +283,4 @@ def _steps(
         )
     if test == "random_logit":
         return experiments.random_logit_steps(classifier.num_classes)
-    from kernel_lib.saliency.twin import twin_weights
-
-    weights = twin_weights(classifier, images, twin, epochs=twin_epochs, seed=seed, cache=cache)
-    return experiments.label_steps(classifier, weights)
+    return experiments.label_steps(classifier, twin_of())

@@ -25,6 +25,7 @@ def twin_weights(
     epochs: int = 30,
     seed: int = 0,
     cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
 ) -> list[np.ndarray]:
     """Weights of a network of the same architecture that learned permuted labels.
 
@@ -35,6 +36,7 @@ def twin_weights(
         epochs: most epochs of training.
         seed: seed of the permutation, the new weights and the training.
         cache: folder where the trained twin is kept.
+        progress: show a progress bar while it is trained.
 
     Returns:
         One array for each variable of the classifier's model.
@@ -44,7 +46,7 @@ def twin_weights(
     """
     model = as_classifier(twin).model if twin is not None else None
     if model is None:
-        model = _trained_twin(classifier, images, epochs, seed, cache).model
+        model = _trained_twin(classifier, images, epochs, seed, cache, progress).model
     weights = [value_of(variable) for variable in model.variables]
     shapes = [value.shape for value in weights]
     if shapes != [tuple(variable.shape) for variable in classifier.model.variables]:
@@ -61,7 +63,7 @@ def permuted_labels(images: ImageSet, seed: int) -> ImageSet:
 
 
 def _trained_twin(
-    classifier: Classifier, images: Any, epochs: int, seed: int, cache: Any
+    classifier: Classifier, images: Any, epochs: int, seed: int, cache: Any, progress: bool
 ) -> Classifier:
     from kernel_lib.models import train
 
@@ -79,4 +81,5 @@ def _trained_twin(
         seed=seed,
         min_train_accuracy=WANTED_ACCURACY,
         cache=cache,
+        progress=progress,
     )

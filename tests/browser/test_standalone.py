@@ -15,6 +15,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from synthetic_frames import METHODS, make_frames
 
+from kernel_lib.saliency.audit import TESTS
 from kernel_widgets import CascadeStepper
 
 NAMES = [method[0] for method in METHODS]
@@ -61,6 +62,25 @@ def badges(page: Page) -> np.ndarray:
     texts = [row.locator(".kc-badge").all_inner_texts() for row in rows]
     read = {"–": "nan"}
     return np.array([[float(read.get(t, t.replace("−", "-"))) for t in row] for row in texts])
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_it_draws_every_test_that_the_form_offers(page: Page, open_page: Opener, test: str) -> None:
+    frames = open_page(make_frames(test=test))
+    expect(page.locator(".kc-lead")).not_to_be_empty()
+    expect(page.locator("tbody tr canvas").first).to_be_visible()
+    press(page, "End")
+    np.testing.assert_allclose(badges(page), frames["values"][0, -1, :, 0].T, atol=0.00501)
+
+
+def test_all_tests_share_a_page_as_tabs_of_their_own_names(page: Page, open_page: Opener) -> None:
+    open_page(*(make_frames(test=test) for test in TESTS))
+    tabs = page.get_by_role("tab")
+    names = tabs.all_inner_texts()
+    assert len(set(names)) == len(TESTS)
+    for tab in tabs.all():
+        tab.click()
+        expect(page.locator(".kc-lead")).not_to_be_empty()
 
 
 def test_it_asks_for_nothing_but_its_own_file(page: Page, open_page: Opener) -> None:

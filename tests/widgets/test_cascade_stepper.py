@@ -12,7 +12,10 @@ import traitlets
 from PIL import Image
 from synthetic_frames import make_frames
 
+from kernel_lib.saliency.audit import TESTS
+from kernel_lib.saliency.frames import TITLES
 from kernel_widgets import CascadeStepper
+from kernel_widgets import frames as frames_module
 from kernel_widgets.atlas import unpack
 from kernel_widgets.palettes import DIVERGING, MAGMA, palette
 
@@ -112,3 +115,13 @@ def test_the_module_paints_with_the_same_stops():
     for name, stops in (("MAGMA", MAGMA), ("DIVERGING", DIVERGING)):
         block = re.search(rf"const {name} = \[(.*?)\];", source, re.DOTALL)
         assert tuple(re.findall(r"#[0-9a-f]{6}", block[1])) == stops
+
+
+def test_the_page_knows_every_test_that_the_audit_offers():
+    """A test without words on the page draws nothing at all."""
+    script = str(CascadeStepper._esm)
+    table = script[script.index("const TESTS = {") : script.index("// The same stops")]
+    known = re.findall(r"^  (\w+): \{$", table, re.M)
+    assert sorted(known) == sorted(TESTS) == sorted(frames_module.TESTS) == sorted(TITLES)
+    for field in ("tab", "state", "icon", "verb", "lead"):
+        assert len(re.findall(rf"^    {field}: \"", table, re.M)) == len(TESTS)

@@ -11,6 +11,7 @@ const FADE_MS = 120;
 const PLAY_MS = 1000;
 const PAGE_STEPS = 3;
 
+// One entry for each of TESTS in frames.py; a test holds the two equal.
 const TESTS = {
   cascade: {
     tab: "Cascade",
@@ -19,12 +20,26 @@ const TESTS = {
     verb: "randomised",
     lead: "Destroy the network block by block. Which maps do not notice?",
   },
+  smooth: {
+    tab: "Smooth cascade",
+    state: "random",
+    icon: "dice",
+    verb: "randomised",
+    lead: "Destroy the network block by block, from the input up. Which maps do not notice?",
+  },
   independent: {
     tab: "Independent",
     state: "random",
     icon: "dice",
     verb: "randomised",
     lead: "Destroy one block at a time. Which maps do not notice?",
+  },
+  full: {
+    tab: "All at once",
+    state: "random",
+    icon: "dice",
+    verb: "randomised",
+    lead: "Destroy the whole network at once. Which maps do not notice?",
   },
   noise: {
     tab: "Noise",
@@ -39,6 +54,13 @@ const TESTS = {
     icon: "shuffle",
     verb: "",
     lead: "A second network learned random labels. Which maps look the same?",
+  },
+  random_logit: {
+    tab: "Other classes",
+    state: "explained for another class",
+    icon: "shuffle",
+    verb: "",
+    lead: "Explain another class of the same network. Which maps do not notice?",
   },
 };
 
