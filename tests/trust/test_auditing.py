@@ -36,6 +36,11 @@ def result(network, tiny_shapes) -> TrustResult:
     return audit(network, tiny_shapes, probes=("ridge", "knn"), **QUICK)
 
 
+def trusting(*arguments, **options):
+    """The intake where a network stands in for a trained one: what it says of it is left out."""
+    return replace(intake(*arguments, **options), findings=())
+
+
 def weights(classifier: Classifier) -> list[bytes]:
     return [np.asarray(variable).tobytes() for variable in classifier.model.variables]
 
@@ -179,10 +184,6 @@ def test_networks_that_know_only_their_task_pass(factorial_shapes, monkeypatch):
 
         return fake
 
-    def trusting(*arguments, **options):
-        """The networks stand in for trained ones, so what the intake says of them is left out."""
-        return replace(intake(*arguments, **options), findings=())
-
     tasks = list(networks)
     monkeypatch.setattr("kernel_lib.trust.primaries.intake", trusting)
     monkeypatch.setattr(measure_module, "features", told({task: [task] for task in tasks}))
@@ -282,9 +283,10 @@ def test_a_leak_that_was_taught_fails_although_the_network_guesses_at_its_task(t
     assert "The network is guessing" in found.verdict.does_not_mean
 
 
-def test_of_a_multi_label_network_one_label_an_image_is_read(network, tiny_shapes):
+def test_of_a_multi_label_network_one_label_an_image_is_read(network, tiny_shapes, monkeypatch):
     import keras
 
+    monkeypatch.setattr("kernel_lib.trust.primaries.intake", trusting)
     outputs = keras.layers.Dense(5, "sigmoid")(network.model.get_layer("dense1").output)
     many = Classifier(keras.Model(network.model.inputs, outputs), head="multi_label")
     options = QUICK | {"taps": "penultimate", "controls": ()}
