@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,13 +99,20 @@ def paired_bootstrap(
 
 
 def auroc_interval(
+    scores: np.ndarray, wrong: np.ndarray, num_resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of an AUROC, see `auroc_intervals`."""
+    return auroc_intervals(scores, wrong, (1,), num_resamples, seed)[0]
+
+
+def auroc_intervals(
     scores: np.ndarray,
     wrong: np.ndarray,
+    num_compared: Sequence[int],
     num_resamples: int = 2000,
     seed: int = 0,
-    num_compared: int = 1,
-) -> tuple[float, float]:
-    """95 % interval of an AUROC: the bootstrap's, widened to the score interval's.
+) -> list[tuple[float, float]]:
+    """Intervals of an AUROC: the bootstrap's, widened to the score interval's.
 
     The bootstrap of few wrong predictions is too narrow, and where they are separated perfectly it
     has no width at all; see `score_interval`.
@@ -112,17 +120,20 @@ def auroc_interval(
     Args:
         scores: (num_images,) suspicion.
         wrong: (num_images,) whether each prediction is wrong.
+        num_compared: for each interval, how many are to hold at once with 95 % (Bonferroni).
         num_resamples: of the bootstrap.
         seed: of the draws.
-        num_compared: intervals that are to hold all at once (Bonferroni).
     """
     scores, wrong = check_scores(scores, wrong)
-    tail = 0.025 / num_compared
     values = bootstrap_aurocs(scores, wrong, _draws(wrong, num_resamples, seed))
-    low, high = np.quantile(values, (tail, 1 - tail))
-    num_wrong = int(wrong.sum())
-    found = score_interval(auroc(scores, wrong), num_wrong, len(wrong) - num_wrong, 1 - 2 * tail)
-    return min(float(low), found[0]), max(float(high), found[1])
+    value, num_wrong = auroc(scores, wrong), int(wrong.sum())
+    intervals = []
+    for count in num_compared:
+        tail = 0.025 / count
+        low, high = np.quantile(values, (tail, 1 - tail))
+        found = score_interval(value, num_wrong, len(wrong) - num_wrong, 1 - 2 * tail)
+        intervals.append((min(float(low), found[0]), max(float(high), found[1])))
+    return intervals
 
 
 def score_interval(

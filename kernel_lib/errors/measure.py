@@ -13,7 +13,7 @@ import pandas as pd
 from kernel_lib._progress import progress as progress_bar
 from kernel_lib.audit.statistics import expected_calibration_error, holm
 from kernel_lib.errors import thresholds
-from kernel_lib.errors.comparison import auroc_interval, delong, paired_bootstrap
+from kernel_lib.errors.comparison import auroc_intervals, delong, paired_bootstrap
 from kernel_lib.errors.evidence import Evidence, Reading
 from kernel_lib.errors.graph import places
 from kernel_lib.errors.learned import out_of_fold
@@ -124,7 +124,7 @@ def scores_table(measured: Measured, seed: int) -> pd.DataFrame:
     rows = []
     count, wrong = len(measured.scored), measured.test_wrong
     for one in measured.scored:
-        low, high = auroc_interval(one.test, wrong, seed=seed)
+        (low, high), of_all = auroc_intervals(one.test, wrong, (1, count), seed=seed)
         stated = one.score.is_chance
         rows.append(
             {
@@ -134,9 +134,7 @@ def scores_table(measured: Measured, seed: int) -> pd.DataFrame:
                 **all_metrics(one.test, measured.test_wrong),
                 "auroc_low": low,
                 "auroc_high": high,
-                "auroc_low_of_all": auroc_interval(one.test, wrong, seed=seed, num_compared=count)[
-                    0
-                ],
+                "auroc_low_of_all": of_all[0],
                 "auroc_calibration": auroc(one.calibration, measured.calibration_wrong),
                 "calibration_error": expected_calibration_error(one.test, wrong, CALIBRATION_BINS)
                 if stated
