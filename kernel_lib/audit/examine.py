@@ -174,6 +174,16 @@ def _examined(
     findings += _class_findings(standing, order, predicted, sample, names)
     findings += _quality_findings(sample.images)
     findings += _note_findings(images)
+    if not len(judged.splits["test"]):
+        findings.append(
+            Finding(
+                "no_test_images",
+                "caution",
+                "There are no test images: the accuracy is that of images which the network may "
+                "have been trained on.",
+                "Give images that it has not seen, such as a folder test beside the folder train.",
+            )
+        )
     network = classifier.describe() | {"calibration_error": _calibration(logits, sample.labels)}
     findings += _network_findings(network)
     return Intake(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kernel_lib.audit.class_order import find_class_order
 from kernel_lib.audit.standing import Standing, standing_of
 from kernel_lib.audit.statistics import exact_mcnemar
 from kernel_lib.models.classifier import Classifier
@@ -114,7 +115,19 @@ def _judged(
         and not each.standing.is_guessing
     ]
     better = max(decisive, key=lambda each: each.standing.accuracy, default=None)
+    if better is not None and _is_order(said[current], labels, num_classes, better):
+        better = None
     return ScaleTest(tuple(candidates), better)
+
+
+def _is_order(answers: np.ndarray, labels: np.ndarray, num_classes: int, better: Candidate) -> bool:
+    """Whether the current scale is right and only the classes stand in another order.
+
+    A network that is fed rightly and judged in a wrong order is right less often than by chance, so
+    that a wrong scale may look better.
+    """
+    order = find_class_order(answers, labels[: len(answers)], num_classes)
+    return order is not None and order.matched_accuracy >= better.standing.accuracy
 
 
 def _reader(classifier: Classifier, images: np.ndarray, batch_size: int) -> Any:

@@ -44,11 +44,6 @@ class Standing:
         """Whether the accuracy cannot be told from that of guessing."""
         return self.low <= self.chance
 
-    @property
-    def is_below_chance(self) -> bool:
-        """Whether answers are wrong more often than guesses: classes are likely mixed up."""
-        return self.high < 1 / self.num_classes
-
     def describe(self) -> dict[str, Any]:
         """As plain data, with the accuracy."""
         return {

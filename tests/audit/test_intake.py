@@ -265,3 +265,20 @@ def test_audits_take_images_in_any_form():
     assert result.provenance["data"]["num_images"] == 120
     with pytest.raises(TypeError, match=r"a pair \(images, labels\).*without labels"):
         kl.errors.audit(network, images.images)
+
+
+def test_a_wrong_order_is_not_taken_for_a_wrong_scale():
+    """At the right scale and in a wrong order a network is right on nothing: others look better."""
+    images = brightness_images(400)
+    asked = classifier(order=(1, 2, 3, 0))
+    assert asked.preprocessing_source == "assumed"
+    found = intake(asked, images)
+    assert found.classifier.preprocessing.name == "unit"
+    assert [each.name for each in found.stops] == ["class_order"]
+
+
+def test_without_test_images_it_is_said_whose_accuracy_is_told():
+    images = brightness_images(200)
+    everything = {"train": np.arange(200), "calibration": [], "test": []}
+    found = intake(classifier(preprocessing="unit"), dataclasses.replace(images, splits=everything))
+    assert named(found, "no_test_images")
