@@ -108,22 +108,35 @@ def intake(options: argparse.Namespace) -> int:
     """Say how a network is fed and judged, and what so many images can tell; 1 if it must stop."""
     import json
 
-    from kernel_lib.audit.examine import intake as take_in
     from kernel_lib.data import load as load_images
-    from kernel_lib.models import load as load_model
+    from kernel_lib.models import names
 
-    reading: dict[str, Any] = {}
-    if options.size is not None:
-        reading["size"] = options.size
+    is_named = options.model.lower() in {name.lower() for name in names()}
+    if is_named and options.weights is None:
+        raise ValueError(
+            f"{options.model!r} is the name of a network that is yet to be trained. "
+            "Give a model file, or the weights: --weights imagenet."
+        )
+    reading = {"size": options.size, "primary": options.task}
     feeding = {
-        name: value
-        for name in ("preprocessing", "class_names", "input_size", "output")
-        if (value := getattr(options, name)) is not None
+        name: getattr(options, name)
+        for name in (
+            *("weights", "num_classes", "preprocessing", "class_names", "input_size", "output"),
+            "seed",
+        )
     }
-    images = load_images(options.data, **reading)
-    found = take_in(load_model(options.model, **feeding), images, audit=options.audit)
+    images = load_images(options.data, seed=options.seed, **_given(reading))
+    from kernel_lib.audit.examine import intake as take_in  # TensorFlow, when images are there
+    from kernel_lib.models import load_or_train
+
+    model = load_or_train(options.model, images, **_given(feeding))
+    found = take_in(model, images, audit=options.audit, seed=options.seed)
     print(json.dumps(found.describe(), indent=1) if options.json else found)
     return 1 if found.stops else 0
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_intake_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a .keras or .h5 file")
+    add("model", metavar="MODEL", help="a .keras or .h5 file, or a network whose weights are given")
     add(
         "data",
         metavar="DATA",
@@ -164,17 +177,31 @@ def _add_intake_arguments(parser: argparse.ArgumentParser) -> None:
         "--preprocessing",
         help="how the network wants its input: bytes, symmetric, 2,-1, a file, ...",
     )
-    add("--class-names", type=_names, metavar="A,B,C", help="classes in the network's order")
+    add(
+        "--class-names",
+        type=_names,
+        metavar="A,B,C",
+        help="classes in the network's order; or a JSON list",
+    )
     add(
         "--input-size", type=int, metavar="SIDE", help="side in pixels, where the network leaves it"
     )
     add("--output", help="which output holds the class scores, where there are several")
+    add("--weights", metavar="W", help="of a named network: imagenet, or a weights file")
+    add("--num-classes", type=int, metavar="N", help="classes of these weights")
     add("--size", type=int, metavar="SIDE", help="side in pixels to which images are scaled")
+    add("--task", metavar="NAME", help="the label column to judge by, where there are several")
+    add("--seed", type=int, default=0, metavar="N", help="of splits and of the choice of images")
     add("--audit", metavar="NAME", help="forecast time and memory of this audit")
     add("--json", action="store_true", help="print the intake as JSON")
 
 
 def _names(text: str) -> list[str]:
+    """Names with commas between them, or as a JSON list, where a name holds a comma."""
+    import json
+
+    if text.startswith("["):
+        return [str(name) for name in json.loads(text)]
     return [name.strip() for name in text.split(",")]
 
 

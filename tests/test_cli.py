@@ -157,3 +157,17 @@ def test_intake_says_how_a_network_stands_and_stops_with_one(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["standing"]["accuracy"] == 1
     assert main(["intake", str(model), data, "--preprocessing", "unit"]) == 1
     assert "preprocessing='bytes'" in capsys.readouterr().out
+
+
+def test_intake_of_a_name_that_is_yet_to_be_trained_is_refused(capsys):
+    assert main(["intake", "small_cnn", "digits"]) == 2
+    assert "yet to be trained" in capsys.readouterr().err
+
+
+def test_names_of_classes_may_hold_commas():
+    from kernel_lib.cli import _parser
+
+    read = _parser().parse_args(["intake", "--class-names", '["a, b", "c"]', "m.keras", "digits"])
+    assert read.class_names == ["a, b", "c"]
+    read = _parser().parse_args(["intake", "--class-names", "a, b", "m.keras", "digits"])
+    assert read.class_names == ["a", "b"]

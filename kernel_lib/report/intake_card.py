@@ -24,7 +24,7 @@ _NUMBER = (
 
 def intake_text(intake: dict[str, Any]) -> str:
     """The intake for a terminal."""
-    lines = [textwrap.fill(_opening(intake), 96), ""]
+    lines = [textwrap.fill(opening(intake), 96), ""]
     width = max(len(title) for title, _ in facts(intake))
     for title, text in facts(intake):
         lines += textwrap.wrap(
@@ -38,7 +38,7 @@ def intake_text(intake: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _opening(intake: dict[str, Any]) -> str:
+def opening(intake: dict[str, Any]) -> str:
     """The first sentence; a stop is told below it, with its cure, and need not be told twice."""
     if any(each["severity"] == "stop" for each in intake["findings"]):
         return "No verdict can stand on this network and these images as they are."
@@ -57,7 +57,7 @@ def intake_html(intake: dict[str, Any]) -> str:
     return (
         "<section aria-label='Intake' style='border:1px solid #8886;border-radius:6px;"
         "padding:.4em 1.1em;margin:.6em 0;max-width:62em;overflow-wrap:anywhere'>"
-        f"<p style='margin:.4em 0'><b>Intake.</b> {escape(_opening(intake))}</p>"
+        f"<p style='margin:.4em 0'><b>Intake.</b> {escape(opening(intake))}</p>"
         f"{''.join(_finding_html(each) for each in intake['findings'])}"
         f"{_folded('How the network is fed and judged', _facts_html(intake), not has_findings)}"
         f"{_folded('Scales that were tried', _scales_html(intake['feeding']))}"

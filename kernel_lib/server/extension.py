@@ -10,6 +10,7 @@ c.KernelLib.max_runs = 2
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 from pathlib import Path
@@ -52,6 +53,7 @@ class KernelLib(LoggingConfigurable):
         self.store = RunStore(history / self.places.key)
         self.queue = Queue(self.store, self.max_runs or max(1, num_cores() // 2), self.sign)
         self.contents = contents
+        self.intake_lock = asyncio.Lock()
 
     @functools.cached_property
     def library(self) -> Library:

@@ -104,6 +104,15 @@ class Validation(Handler):
         self.answer(problems(template, asked["preset"], asked["values"], places.unnamed))
 
 
+class Intake(Handler):
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        from kernel_lib.server import intake
+
+        self.answer(await intake.look(self.service, self.asked("IntakeRequest")))
+
+
 class Notebooks(Handler):
     @web.authenticated
     @authorized
@@ -210,6 +219,7 @@ ROUTES: list[tuple[str, type[Handler]]] = [
     ("templates/([^/]+)", TemplateOf),
     ("names", Names),
     ("validate", Validation),
+    ("intake", Intake),
     ("notebooks", Notebooks),
     ("runs", Runs),
     ("runs/([^/]+)", RunOf),

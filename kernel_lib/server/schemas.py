@@ -17,6 +17,7 @@ ANYTHING: Schema = {}
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
 VERDICTS = ["pass", "warning", "fail", "undetermined"]
+SEVERITIES = ["stop", "caution", "note"]
 STATUSES = ["queued", "running", "completed", "failed", "cancelled", "died"]
 
 
@@ -89,6 +90,32 @@ DEFINITIONS: dict[str, Schema] = {
         {"template": TEXT, "preset": TEXT_OR_NULL, "values": _by_name(ANYTHING)}
     ),
     "ValidateReply": _object({"errors": _by_name(TEXT), "problem": TEXT}),
+    # --- the intake before a run
+    "IntakeRequest": _object(
+        {
+            "template": TEXT,
+            "preset": TEXT_OR_NULL,
+            "values": _by_name(ANYTHING),
+            "folder": TEXT,
+        }
+    ),
+    "CurePiece": _object({"text": TEXT, "is_code": YES_NO}),
+    "IntakeFinding": _object(
+        {
+            "severity": {"enum": SEVERITIES},
+            "text": TEXT,
+            "cure": _many(_named("CurePiece")),
+        }
+    ),
+    "IntakeReply": _object(
+        {
+            "told": TEXT,  # why there is none; the rest is empty then
+            "headline": TEXT,
+            "summary": TEXT,
+            "findings": _many(_named("IntakeFinding")),
+            "facts": _many(_named("Row")),
+        }
+    ),
     "FilledRequest": _object(
         {
             "template": TEXT,

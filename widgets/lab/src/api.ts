@@ -3,6 +3,8 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type {
   FilledRequest,
+  IntakeReply,
+  IntakeRequest,
   LogReply,
   Message,
   Names,
@@ -38,6 +40,11 @@ export class Api {
 
   validate(request: ValidateRequest): Promise<ValidateReply> {
     return this.post(['validate'], request);
+  }
+
+  /** Look at model and data before a run; takes as long as TensorFlow needs. */
+  intake(request: IntakeRequest): Promise<IntakeReply> {
+    return this.post(['intake'], request);
   }
 
   /** Make a notebook with the values filled in. */

@@ -61,6 +61,32 @@ export type ValidateReply = {
   problem: string;
 };
 
+export type IntakeRequest = {
+  template: string;
+  preset: string | null;
+  values: { [name: string]: unknown };
+  folder: string;
+};
+
+export type CurePiece = {
+  text: string;
+  is_code: boolean;
+};
+
+export type IntakeFinding = {
+  severity: 'stop' | 'caution' | 'note';
+  text: string;
+  cure: CurePiece[];
+};
+
+export type IntakeReply = {
+  told: string;
+  headline: string;
+  summary: string;
+  findings: IntakeFinding[];
+  facts: Row[];
+};
+
 export type FilledRequest = {
   template: string;
   preset: string | null;

@@ -1,7 +1,7 @@
 /** A word and a shape for each state; the colour alone carries nothing. */
 import * as React from 'react';
 
-import type { ResultSummary, Run } from './api_types';
+import type { IntakeFinding, ResultSummary, Run } from './api_types';
 
 const VERDICTS: { [status in ResultSummary['status']]: [string, string] } = {
   pass: ['✔', 'passes'],
@@ -19,6 +19,14 @@ const STATES: { [status in Run['status']]: [string, string, string] } = {
   died: ['✖', 'died', 'fail']
 };
 
+const SEVERITIES: {
+  [severity in IntakeFinding['severity']]: [string, string, string];
+} = {
+  stop: ['✖', 'stop', 'fail'],
+  caution: ['▲', 'caution', 'warning'],
+  note: ['•', 'note', 'undetermined']
+};
+
 export function Verdict(props: {
   status: ResultSummary['status'];
 }): JSX.Element {
@@ -28,6 +36,13 @@ export function Verdict(props: {
 
 export function State(props: { status: Run['status'] }): JSX.Element {
   const [mark, word, kind] = STATES[props.status];
+  return <Badge kind={kind} mark={mark} word={word} />;
+}
+
+export function Severity(props: {
+  severity: IntakeFinding['severity'];
+}): JSX.Element {
+  const [mark, word, kind] = SEVERITIES[props.severity];
   return <Badge kind={kind} mark={mark} word={word} />;
 }
 

@@ -20,6 +20,8 @@ import {
   type Values
 } from './form_values';
 import { iconOf } from './icons';
+import { hasIntake } from './intake';
+import { IntakePanel } from './intake_panel';
 import { Picker } from './picker';
 
 const validator = customizeValidator<ReadonlyJSONObject>();
@@ -183,6 +185,9 @@ function Form(props: FormProps): JSX.Element {
         transformErrors={errors => readable(errors, form)}
         onChange={event => setForm(event.formData as Values)}
       />
+      {hasIntake(detail) && (
+        <IntakePanel api={props.api} request={request} blocked={blocked} />
+      )}
       <footer className="kl-footer">
         <p className="kl-told" aria-live="polite">
           {problem || told.bad ? (
