@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from kernel_lib.run.catalogue import Template, parameters, template, templates
 from kernel_lib.run.export import export
+from kernel_lib.run.injected import check_parameters
 from kernel_lib.run.parameter import Parameter
 from kernel_lib.run.runner import RunResult, run
 from kernel_lib.run.schema import to_json_schema, validate
@@ -21,6 +22,7 @@ __all__ = [
     "Parameter",
     "RunResult",
     "Template",
+    "check_parameters",
     "export",
     "parameters",
     "run",
