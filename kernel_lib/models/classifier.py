@@ -132,15 +132,23 @@ class Classifier:
         ) from errors[-1]
 
     def _refuse_empty_maps(self, images: np.ndarray) -> None:
-        """Raise where no pixel is left at a layer: a graph of free sizes runs on without a word."""
+        """Raise where no pixel is left at a layer: a graph of free sizes runs on without a word.
+
+        Shapes are inferred and nothing is computed: with oneDNN, TensorFlow's convolution of too few
+        pixels gives one pixel of whatever lay in memory.
+        """
 
         def note(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:
             if 0 in output.shape:
                 raise ValueError(f"no pixel is left at {name!r}, whose shape is {output.shape}.")
             return output
 
+        @tf.function(autograph=False)
+        def traced(pixels: tf.Tensor) -> Any:
+            return self.network.run(pixels, note)
+
         with self._held_state():
-            self.network.run(tf.constant(images), note)
+            traced.get_concrete_function(tf.TensorSpec(images.shape, tf.float32))
 
     def _refuse_hidden_probabilities(self, logits: np.ndarray) -> None:
         """Refuse an output that is taken for logits but looks like probabilities."""

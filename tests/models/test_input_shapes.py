@@ -246,3 +246,12 @@ def test_what_cannot_be_turned_is_said():
     model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
     with pytest.raises(ValueError, match="cannot be turned to channels last"):
         channels_last(model)
+
+
+def test_a_size_that_leaves_no_pixel_is_not_run_on_what_lies_in_memory():
+    """With oneDNN a convolution of too few pixels gives one pixel of garbage, without an error."""
+    strided = [layers.Conv2D(4, 3, strides=2) for _ in range(5)]  # 32, 15, 7, 3, 1 and none
+    model = keras.Sequential(
+        [keras.Input((None, None, 3)), *strided, layers.GlobalAveragePooling2D(), layers.Dense(3)]
+    )
+    assert Classifier(model).input_size == (64, 64)
