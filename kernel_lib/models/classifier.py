@@ -134,8 +134,8 @@ class Classifier:
     def _refuse_empty_maps(self, images: np.ndarray) -> None:
         """Raise where no pixel is left at a layer: a graph of free sizes runs on without a word.
 
-        Shapes are inferred and nothing is computed: with oneDNN, TensorFlow's convolution of too few
-        pixels gives one pixel of whatever lay in memory.
+        Shapes are inferred and nothing is computed: with oneDNN, TensorFlow's convolution of too
+        few pixels gives one pixel of whatever lay in memory.
         """
 
         def note(name: str, layer: keras.Operation, output: tf.Tensor) -> tf.Tensor:

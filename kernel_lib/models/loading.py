@@ -14,6 +14,7 @@ import h5py
 import keras
 
 from kernel_lib.data.classes import ClassNames, class_name_list
+from kernel_lib.models import keras2
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.models.networks.registry import names
 from kernel_lib.models.preprocessing_choice import is_auto
@@ -167,9 +168,20 @@ def _class_names(config: Any) -> Iterator[str]:
 
 def _load_model(path: Path) -> keras.Model:
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(
+            path, custom_objects=keras2.READERS, compile=False, safe_mode=True
+        )
     except Exception as error:
         unknown = _UNKNOWN_CLASS.search(str(error))
+        if unknown and unknown[1] in keras2.OPERATIONS:
+            raise ValueError(
+                f"The model in {path.name!r} was written by Keras 2 and calls functions inside the "
+                f"graph ({unknown[1]}), such as preprocess_input(x), which Keras 3 cannot read "
+                "from a file. Open it where it was made, build it anew with layers in their place "
+                "(keras.layers.Rescaling(1 / 127.5, -1) for preprocess_input), load its weights, "
+                "and save it; or leave preprocess_input out, and give preprocessing='symmetric', "
+                "'imagenet_caffe' or 'imagenet_torch' to load."
+            ) from error
         if unknown:
             raise ValueError(
                 f"The model in {path.name!r} needs {unknown[1]!r}, which is not known here. Import "
