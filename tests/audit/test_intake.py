@@ -282,3 +282,19 @@ def test_without_test_images_it_is_said_whose_accuracy_is_told():
     everything = {"train": np.arange(200), "calibration": [], "test": []}
     found = intake(classifier(preprocessing="unit"), dataclasses.replace(images, splits=everything))
     assert named(found, "no_test_images")
+
+
+def test_every_finding_is_in_the_docs_with_its_severity():
+    import ast
+    from pathlib import Path
+
+    root = Path(kl.__file__).parents[1]
+    tree = ast.parse((root / "kernel_lib" / "audit" / "examine.py").read_text(encoding="utf-8"))
+    calls = [each for each in ast.walk(tree) if isinstance(each, ast.Call)]
+    made = [c.args for c in calls if isinstance(c.func, ast.Name) and c.func.id == "Finding"]
+    page = (root / "docs" / "intake.md").read_text(encoding="utf-8")
+    rows = {row.split("|")[1].strip(): row for row in page.splitlines() if row.startswith("| `")}
+    assert {f"`{name.value}`" for name, *_ in made} == set(rows)
+    for name, severity, *_ in made:
+        if isinstance(severity, ast.Constant):
+            assert severity.value in rows[f"`{name.value}`"].split("|")[2]

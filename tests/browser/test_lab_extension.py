@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from conftest import jupyter_environment, keep_news_away, serving
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -193,6 +194,39 @@ def test_names_are_suggested_and_files_are_picked(home: Page, lab: Lab) -> None:
     dialog.get_by_text("photos", exact=True).click()
     dialog.get_by_role("button", name="Select").click()
     expect(opened.get_by_label("Data", exact=True)).to_have_value("folder:photos")
+
+
+def test_model_and_data_are_looked_at_before_a_run(home: Page, lab: Lab, screenshots: Path) -> None:
+    import kernel_lib  # noqa: F401  (before TensorFlow, which the helper imports)
+    from brightness import NAMES, brightness_images, brightness_network
+
+    images = brightness_images(400)
+    np.savez(lab.folder / "grey.npz", x=images.images, y=images.labels, class_names=list(NAMES))
+    brightness_network(255.0).save(lab.folder / "grey.keras")
+    opened = form(home, "Saliency sanity checks")
+    look = opened.get_by_role("button", name="Check model and data")
+    said = opened.get_by_role("region", name="Intake")
+    opened.get_by_label("Data", exact=True).fill("npz:grey.npz")
+    look.click()
+    expect(said).to_contain_text("is trained in the run; the intake stands in its notebook")
+    opened.get_by_label("Model", exact=True).fill("gone.keras")
+    expect(said).to_contain_text("The values have changed since this check.")
+    expect(look).to_be_enabled()
+    look.click()
+    expect(said).to_contain_text("There is no model file 'gone.keras'.")
+    opened.get_by_label("Model", exact=True).fill("grey.keras")
+    opened.get_by_label("Preprocessing", exact=True).fill("unit")
+    look.press("Enter")
+    expect(said.get_by_text("No verdict can stand")).to_be_visible(timeout=120_000)
+    expect(said).to_contain_text("400 images, 4 classes: darkest, dark, light, lightest")
+    expect(said).to_contain_text("the network has 4 outputs")
+    expect(said.locator("code").first).to_have_text("Classifier(model, preprocessing='bytes')")
+    expect(look).to_be_enabled()
+    details = said.locator("summary")
+    details.press("Enter")
+    expect(said.get_by_role("row", name="Fed as")).to_be_visible()
+    said.scroll_into_view_if_needed()
+    home.screenshot(path=screenshots / "extension_intake.png")
 
 
 def test_open_makes_a_filled_notebook_whose_first_cells_run(
