@@ -368,7 +368,7 @@ def _scale_finding(classifier: Classifier, scale: ScaleTest) -> Finding:
         f"{better.standing.num_images} images outside the test split, as {current.name!r} on "
         f"{current.standing.accuracy:.1%} (paired exact test, p = {better.p_value:.1g})"
     )
-    cure = f"Classifier(model, preprocessing={better.name!r})"
+    cure = f"preprocessing={better.name!r}"  # of a template, a form, `load` and `Classifier`
     if classifier.preprocessing_source == "assumed":
         return Finding(
             "scale",

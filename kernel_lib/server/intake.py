@@ -42,6 +42,9 @@ Run = Callable[[list[str], Path], Awaitable[tuple[int, str, str]]]
 async def look(service: Any, asked: dict[str, Any], run: Run | None = None) -> dict[str, Any]:
     """Return what the intake says of the model and the data that a form holds.
 
+    A value that is wrong, a file that is missing, and images that do not belong to the network are
+    answers, told in one line: to find them is what the look is for.
+
     Args:
         service: the extension.
         asked: an `IntakeRequest`.
@@ -49,21 +52,38 @@ async def look(service: Any, asked: dict[str, Any], run: Run | None = None) -> d
 
     Raises:
         LookupError: there is no such template.
-        TypeError, ValueError: a value is wrong, a file is missing, or the images and the network do
-            not belong together; in one line.
+        ValueError: the folder is not there, or lies outside the server's root.
     """
     template = service.library.template(asked["template"])
-    defaults = {each.name: each.default for each in template.parameters}
-    values = defaults | checked_values(template, asked["preset"], asked["values"])
     folder = service.places.folder(asked["folder"])
+    defaults = {each.name: each.default for each in template.parameters}
+    try:
+        values = defaults | checked_values(template, asked["preset"], asked["values"])
+        return await _look(service, values, folder, run or run_command)
+    except (TypeError, ValueError) as error:
+        return _NOTHING | {"problem": service.places.unnamed(str(error))}
+
+
+_NOTHING: dict[str, Any] = {
+    "told": "",
+    "problem": "",
+    "headline": "",
+    "summary": "",
+    "findings": [],
+    "facts": [],
+}
+
+
+async def _look(service: Any, values: dict[str, Any], folder: Path, run: Run) -> dict[str, Any]:
     for name in ("model", "data"):
-        if not isinstance(values.get(name), str) or not values[name].strip():
+        if not isinstance(values.get(name), str):
             raise ValueError(f"`{name}` needs a value before there can be an intake.")
     named = _trained_in_the_run(values, folder)
     if named:
-        return _nothing_to_look_at(named)
+        told = f"The network {named} is trained in the run; the intake stands in its notebook."
+        return _NOTHING | {"told": told}
     async with service.intake_lock:  # each holds a network and its images in memory
-        code, output, errors = await (run or run_command)(command(values), folder)
+        code, output, errors = await run(command(values), folder)
     if code not in (0, 1) or not output.strip():
         raise ValueError(_problem(errors))
     return described(json.loads(output))
@@ -112,8 +132,7 @@ async def run_command(words: list[str], folder: Path) -> tuple[int, str, str]:
 
 def described(intake: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of an intake that a form shows."""
-    return {
-        "told": "",
+    return _NOTHING | {
         "headline": opening(intake),
         "summary": summary(intake),
         "findings": [
@@ -130,8 +149,8 @@ def described(intake: dict[str, Any]) -> dict[str, Any]:
 
 def summary(intake: dict[str, Any]) -> str:
     """Say in a line what the images show and what the network says."""
-    images, outputs = intake["images"], intake["network"]["num_classes"]
-    network = f"the network has {outputs:,} {'output' if outputs == 1 else 'outputs'}"
+    images = intake["images"]
+    network = f"the network has scores for {intake['network']['num_classes']:,} classes"
     told = f"{images['num_images']:,} images"
     classes = [each["class"] for each in intake["classes"]]
     if not classes:
@@ -158,14 +177,6 @@ def _trained_in_the_run(values: Mapping[str, Any], folder: Path) -> str:
             f"network.{did_you_mean(model, known)} Received: model={model!r}."
         )
     return model if values.get("weights") is None else ""
-
-
-def _nothing_to_look_at(name: str) -> dict[str, Any]:
-    told = (
-        f"The network {name} is trained in the run; the intake stands in its notebook, before the "
-        "audit."
-    )
-    return {"told": told, "headline": "", "summary": "", "findings": [], "facts": []}
 
 
 def _pieces(cure: str) -> list[dict[str, Any]]:

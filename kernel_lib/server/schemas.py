@@ -109,7 +109,8 @@ DEFINITIONS: dict[str, Schema] = {
     ),
     "IntakeReply": _object(
         {
-            "told": TEXT,  # why there is none; the rest is empty then
+            "told": TEXT,  # why there is none yet; the rest is empty then
+            "problem": TEXT,  # why there can be none; the rest is empty then
             "headline": TEXT,
             "summary": TEXT,
             "findings": _many(_named("IntakeFinding")),

@@ -81,6 +81,7 @@ export type IntakeFinding = {
 
 export type IntakeReply = {
   told: string;
+  problem: string;
   headline: string;
   summary: string;
   findings: IntakeFinding[];

@@ -56,6 +56,9 @@ export function IntakePanel(props: {
 
 function Said(props: { reply: IntakeReply }): JSX.Element {
   const { reply } = props;
+  if (reply.problem) {
+    return <p className="kl-problem">{reply.problem}</p>;
+  }
   if (reply.told) {
     return <p>{reply.told}</p>;
   }
