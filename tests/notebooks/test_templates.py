@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -25,6 +26,26 @@ def test_the_catalogue_finds_every_template():
 def test_presets_fit_the_parameters(name):
     template = next(each for each in run.templates() if each.name == name)
     assert {"ci", "demo"} <= set(template.presets)
+
+
+def _call(code: str, name: str) -> ast.Call | None:
+    """The call of `kl.NAME` in a cell, with its arguments."""
+    calls = [each for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Call)]
+    return next((each for each in calls if ast.unparse(each.func) == f"kl.{name}"), None)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"invariance_zoo"}))
+def test_the_intake_is_shown_before_the_audit_and_asks_for_the_same(name):
+    notebook = nbformat.read(ROOT / "templates" / f"{name}.ipynb", 4)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    ((at, shown),) = [(k, call) for k, each in enumerate(code) if (call := _call(each, "intake"))]
+    told = {keyword.arg: ast.unparse(keyword.value) for keyword in shown.keywords}
+    audit = f"{ast.literal_eval(told.pop('audit'))}.audit"
+    ((runs_at, run),) = [(k, call) for k, each in enumerate(code) if (call := _call(each, audit))]
+    assert at < runs_at
+    asked = {keyword.arg: ast.unparse(keyword.value) for keyword in run.keywords}
+    assert told == {option: asked[option] for option in told}  # of these costs, from this seed
+    assert "seed" in told and len(told) > 2
 
 
 @pytest.mark.slow
