@@ -6,7 +6,6 @@ folder is read in alphabetical order, which may be another. Matching by name set
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from kernel_lib.tasks.untrusted import check_size, parsed_json, untrusted
 
 ClassNames = Sequence[str] | Mapping[Any, Any] | str | os.PathLike[str]
 _MOST_NAMED = 10  # names that a message shows
@@ -149,7 +150,7 @@ def _from_text(text: str) -> tuple[str, ...]:
     if "," not in text:
         raise ValueError(
             "`class_names` must be a list of names, names with commas between ('cat,dog'), or the "
-            f"path of a text or JSON file. Received: {text!r}, and there is no such file."
+            f"path of a text or JSON file. Received: {text!r:.300}, and there is no such file."
         )
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -158,16 +159,12 @@ def _from_file(path: Path) -> tuple[str, ...]:
     path = path.expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path} of class names.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"The file {path} of class names is not text in UTF-8.") from error
+    with untrusted(f"The file {path} of class names is not text in UTF-8"):
+        text = check_size(path).read_text(encoding="utf-8-sig")
     if path.suffix.lower() != ".json":
         return tuple(line.strip() for line in text.splitlines() if line.strip())
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"The file {path} of class names is not JSON: {error}.") from error
+    with untrusted(f"The file {path} of class names is not JSON"):
+        content = parsed_json(text)
     if not isinstance(content, (list, dict)):
         raise ValueError(
             f"The file {path} must hold a list of class names or a mapping {{name: index}}. "
@@ -183,9 +180,10 @@ def _from_mapping(mapping: Mapping[Any, Any]) -> tuple[str, ...]:
     if None in places:
         places, names = [_whole(key) for key in mapping], [str(name) for name in mapping.values()]
     if None in places or sorted(places) != list(range(len(places))):  # type: ignore[type-var]
+        shown = dict(list(mapping.items())[:_MOST_NAMED])
         raise ValueError(
             "`class_names` as a mapping must give each name its index, from 0 without a gap, as "
-            f"in {{'cat': 0, 'dog': 1}}. Received: {dict(list(mapping.items())[:_MOST_NAMED])}."
+            f"in {{'cat': 0, 'dog': 1}}. Received: {shown!r:.300}."
         )
     return tuple(name for _, name in sorted(zip(places, names, strict=True)))
 

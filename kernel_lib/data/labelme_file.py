@@ -14,13 +14,14 @@ Versions 3 to 6 differ in what they write beside the points; all of it may be mi
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from kernel_lib.tasks.untrusted import json_content, untrusted
 
 SHAPE_TYPES = (
     "polygon",
@@ -47,6 +48,9 @@ _NUM_POINTS = {
 }
 _LARGEST_FILE = 200_000_000  # bytes
 _MOST_PIXELS = 90_000_000  # of one annotated image
+_MOST_SHAPES = 10_000
+_MOST_WORK = 4 * 10**9  # pixels that are looked at, some seconds
+_EDGE = 20  # pixels are looked at in the time that an edge takes in a row
 _FARTHEST = 10  # sides of the image that a point may lie from it
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
@@ -118,10 +122,15 @@ def read_labelme(source: Source) -> LabelMeFile:
         raise ValueError(
             f"{name} claims an image of {width}x{height} pixels, more than {_MOST_PIXELS:,}."
         )
+    if len(content["shapes"]) > _MOST_SHAPES:
+        raise ValueError(
+            f"{name} holds {len(content['shapes']):,} shapes; at most {_MOST_SHAPES:,} are drawn."
+        )
     shapes = tuple(
         _shape(entry, f"{name}, shape {place}", max(height, width))
         for place, entry in enumerate(content["shapes"])
     )
+    _check_work(shapes, height, width, name)
     return LabelMeFile(
         height,
         width,
@@ -140,15 +149,8 @@ def _content(source: Source) -> tuple[Any, Path | None, str]:
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"There is no LabelMe file at {path}.")
-    if path.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path.name} has more than {_LARGEST_FILE:,} bytes: not read.")
-    try:
-        return json.loads(path.read_bytes()), path.parent, path.name
-    except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{path.name} is truncated or no JSON: {reason}. Save it again in LabelMe."
-        ) from error
+    with untrusted(f"{path.name} is truncated or no JSON", "Save it again in LabelMe."):
+        return json_content(path, _LARGEST_FILE), path.parent, path.name
 
 
 def _shape(entry: Any, place: str, side: int) -> Shape:
@@ -185,6 +187,28 @@ def _points(entries: Any, place: str, side: int) -> tuple[tuple[float, float], .
             "Was it drawn on another image?"
         )
     return points
+
+
+def _check_work(shapes: tuple[Shape, ...], height: int, width: int, name: str) -> None:
+    """Refuse shapes that would take minutes to draw.
+
+    Each edge of a polygon is looked at in each row, a mask is as large as its box, and the holes of
+    each group are cut out of the whole image.
+    """
+    groups = {shape.group for shape in shapes}
+    work = height * width * len(groups)
+    for shape in shapes:
+        if shape.kind in ("polygon", "oriented_rectangle"):
+            rows = [y for _, y in shape.points]
+            work += _EDGE * int(max(rows) - min(rows) + 1) * len(shape.points)
+        elif shape.kind == "mask":
+            (x1, y1), (x2, y2) = shape.points
+            work += int((abs(x1 - x2) + 1) * (abs(y1 - y2) + 1)) + height * width
+    if work > _MOST_WORK:
+        raise ValueError(
+            f"{name} holds {len(shapes):,} shapes in {len(groups):,} groups on {width}x{height} "
+            "pixels, which would take minutes to draw. Simplify them, or split the file."
+        )
 
 
 def _encloses_area(points: tuple[tuple[float, float], ...]) -> bool:

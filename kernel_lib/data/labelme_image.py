@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from kernel_lib.tasks.untrusted import untrusted
+
 _MOST_PIXELS = 90_000_000
+_LONGEST_SIDE = 65_535  # a JPEG has no longer one; drawing takes time for each row
 
 
 def annotated_size(content: Mapping[str, Any], folder: Path | None, name: str) -> tuple[int, int]:
@@ -85,25 +88,21 @@ def linked_picture(image_path: str, folder: Path | None, name: str) -> Image.Ima
 
 def decoded_mask(data: Any, name: str) -> np.ndarray:
     """Unpack a mask picture; bool (height, width), True where it is not 0."""
-    with embedded_picture(data, name) as picture:
-        try:
-            pixels = np.asarray(picture)
-        except Exception as error:  # decoders raise nearly anything over damaged data
-            raise ValueError(f"{name}: the mask cannot be unpacked: {error}.") from error
+    picture = embedded_picture(data, name)
+    with untrusted(f"{name}: the mask cannot be unpacked"), picture:
+        pixels = np.asarray(picture)
     return np.asarray(pixels.reshape(*pixels.shape[:2], -1).any(axis=-1))
 
 
 def _opened(source: Any, name: str) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(source)
-    except Exception as error:  # decoders raise nearly anything over damaged data
-        raise ValueError(f"{name} is no image that can be read.") from error
-    if picture.width * picture.height > _MOST_PIXELS:
+    with untrusted(f"{name} is no image that can be read"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        picture = Image.open(source)
+    width, height = picture.size
+    if width * height > _MOST_PIXELS or max(width, height) > _LONGEST_SIDE:
         raise ValueError(
-            f"{name} would unpack to {picture.width}x{picture.height} pixels, more than "
-            f"{_MOST_PIXELS:,}."
+            f"{name} would unpack to {width}x{height} pixels, more than {_MOST_PIXELS:,}, or "
+            f"{_LONGEST_SIDE:,} on a side."
         )
     return picture
 
@@ -115,14 +114,14 @@ def _stated_size(content: Mapping[str, Any], name: str) -> tuple[int, int] | Non
     if not all(_is_side(size) for size in sizes):
         raise ValueError(
             f"{name}: `imageHeight` and `imageWidth` must be whole numbers of at least 1, and no "
-            f"more than {_MOST_PIXELS:,}. Received: {sizes[0]!r:.40} and {sizes[1]!r:.40}."
+            f"more than {_LONGEST_SIDE:,}. Received: {sizes[0]!r:.40} and {sizes[1]!r:.40}."
         )
     return int(sizes[0]), int(sizes[1])  # type: ignore[arg-type]
 
 
 def _is_side(size: Any) -> bool:
     """Whether a number can be the side of an image; infinity and NaN cannot."""
-    return isinstance(size, int | float) and 1 <= size <= _MOST_PIXELS and size == int(size)
+    return isinstance(size, int | float) and 1 <= size <= _LONGEST_SIDE and size == int(size)
 
 
 def _size(picture: Image.Image) -> tuple[int, int]:

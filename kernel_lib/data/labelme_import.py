@@ -17,6 +17,7 @@ from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.labelme import HOLES, Drawing, mask_of
 from kernel_lib.data.labelme_file import read_labelme
 from kernel_lib.tasks import atomic_path, digest
+from kernel_lib.tasks.untrusted import check_size, parsed_json, reason_of, untrusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,6 +154,8 @@ def import_files(
             found[index] = mask, name
         except (ValueError, OSError) as error:
             problems.append((name, str(error)))
+        except Exception as error:  # one file never stops the others
+            problems.append((name, f"{name} cannot be used: {reason_of(error)}."))
     if not found and not problems:
         raise ValueError(f"{root} holds no file ending in {' or '.join(suffixes)}.")
     order = sorted(found)
@@ -181,12 +184,11 @@ def _manifest(root: Path, images: ImageSet) -> dict[str, int]:
     path = root / MANIFEST
     if not path.is_file():
         return {}
-    try:
-        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with untrusted(f"{path} is damaged: each line must hold a file and an index"):
+        lines = check_size(path).read_text(encoding="utf-8").splitlines()
+        entries = [parsed_json(line) for line in lines]
         places = {_bare(str(entry["file"])): int(entry["index"]) for entry in entries}
         pixels = {str(entry["pixels"]) for entry in entries if "pixels" in entry}
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged: each line must hold a file and an index.") from error
     if pixels and pixels != {digest(images.images)}:
         raise ValueError(
             f"{path} was written for other images than {images!r}. Load the same image set, with "

@@ -15,8 +15,6 @@ tasks, splits and notes. Nothing is unpickled.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.labels import all_names, as_class_ids, is_one_hot
 from kernel_lib.data.splits import SPLIT_WORDS, completed_splits
+from kernel_lib.tasks.untrusted import load_arrays
 
 _IMAGES = ("images", "x", "X", "data")
 _LABELS = ("labels", "y", "lables")
@@ -116,16 +115,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     """Read all arrays of a file, with one clear line if that cannot be done."""
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    # TypeError: a single array, as in an .npy file, cannot be opened as a collection of arrays.
-    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
-            reason = "it holds Python objects, which are never loaded because they can run code"
-        else:
-            reason = "it is damaged, incomplete, or not an .npz file"
-        raise ValueError(f"Cannot read {path}: {reason}.") from error
+    return load_arrays(path)
 
 
 def _parts(

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kernel_lib._checks import check_choice, check_count
 from kernel_lib.data.image_formats import FORMATS
+from kernel_lib.tasks.untrusted import untrusted
 
 Size = int | tuple[int, int] | None
 BITS = (8, 10, 12, 14, 16)
@@ -142,18 +143,12 @@ def decode(path: Path, reading: Reading) -> Decoded:
     Raises:
         ValueError: If it cannot be read; the message names it and says why.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_known_formats()) as file:
-                if file.width * file.height > _MOST_PIXELS:
-                    raise ValueError(
-                        f"{file.width}x{file.height} pixels, more than {_MOST_PIXELS:,}"
-                    )
-                return _decoded(file, path, reading)
-    # Decoders raise nearly every type of error over a damaged file.
-    except Exception as error:
-        raise ValueError(f"Cannot read the image file {path}: {_reason(error, path)}.") from error
+    with untrusted(f"Cannot read the image file {path}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with _opened(path) as file:
+            if file.width * file.height > _MOST_PIXELS:
+                raise ValueError(f"{file.width}x{file.height} pixels, more than {_MOST_PIXELS:,}")
+            return _decoded(file, path, reading)
 
 
 def fit(
@@ -171,14 +166,17 @@ def fit(
     return image.resize((width, height), resample)
 
 
-def _reason(error: Exception, path: Path) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if not isinstance(error, UnidentifiedImageError):
-        return str(error).rstrip(".")
-    if path.suffix.lower() in (".tif", ".tiff"):
-        return "not an image, or of a kind that Pillow cannot read, such as color of 16 bits"
-    return "not an image"
+def _opened(path: Path) -> Any:
+    try:
+        return Image.open(path, formats=_known_formats())
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    except UnidentifiedImageError as error:
+        if path.suffix.lower() not in (".tif", ".tiff"):
+            raise ValueError("not an image") from error
+        raise ValueError(
+            "not an image, or of a kind that Pillow cannot read, such as color of 16 bits"
+        ) from error
 
 
 def _known_formats() -> list[str]:

@@ -25,6 +25,7 @@ import numpy as np
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.splits import SPLIT_NAMES
 from kernel_lib.tasks.record_file import ABOUT, read_record, write_record
+from kernel_lib.tasks.untrusted import check_table, csv_rows, json_content, untrusted
 
 TABLE, CLASSES, ABOUT_SET = "labels.csv", "classes.json", "image_set.json"
 _KIND = "an image set"
@@ -112,7 +113,7 @@ def is_record(arrays: Mapping[str, np.ndarray]) -> bool:
 def from_record(path: Path) -> ImageSet:
     """Read an image set from the ``.npz`` file that `save` wrote."""
     about, arrays = read_record(path, _KIND)
-    try:
+    with untrusted(f"{path} is no whole image set"):
         tasks = {task: arrays[f"tasks/{k}"] for k, (task, _) in enumerate(about["tasks"])}
         return ImageSet(
             _unit(arrays["images"]),
@@ -125,8 +126,6 @@ def from_record(path: Path) -> ImageSet:
             splits={name: arrays[f"splits/{name}"] for name in SPLIT_NAMES},
             notes=tuple(about["notes"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is no whole image set: {error}.") from error
 
 
 # --- a folder ------------------------------------------------------------------------------------
@@ -219,7 +218,7 @@ def _load_folder(folder: Path) -> ImageSet:
     from kernel_lib.data.image_files import read_images
 
     about = _about(folder)
-    try:
+    with untrusted(f"{folder} holds no whole image set"):
         rows = _rows(folder / TABLE)
         paths = [_inside(folder, row["path"]) for row in rows]
         channels = {"L": 1}.get(_mode(paths[0]), 3)
@@ -245,8 +244,6 @@ def _load_folder(folder: Path) -> ImageSet:
             splits={name: np.flatnonzero([each == name for each in found]) for name in SPLIT_NAMES},
             notes=tuple(about["notes"]),
         )
-    except (KeyError, TypeError, AttributeError, IndexError, csv.Error) as error:
-        raise ValueError(f"{folder} holds no whole image set: {error!r}.") from error
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -256,8 +253,8 @@ def _about(folder: Path) -> dict[str, Any]:
             f"{folder} holds no {ABOUT_SET}: it is no saved image set. Read any folder of images "
             f"with kernel_lib.data.load('folder:{folder}')."
         )
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+    with untrusted(f"{path} cannot be read"):
+        about = json_content(path)
         names = about["class_names"]
         if about["kernel_lib"] != _KIND or about["schema"] != 1:
             raise ValueError("it is of another kind or version")
@@ -265,8 +262,6 @@ def _about(folder: Path) -> dict[str, Any]:
             raise ValueError("`class_names` is no list of names")
         if not _are_names([about["label_column"]]) or not all(map(_is_task, about["tasks"])):
             raise ValueError("`label_column` and `tasks` are not names of columns and classes")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from error
     return about
 
 
@@ -282,8 +277,10 @@ def _is_task(value: Any) -> bool:
 def _rows(file: Path) -> list[dict[str, str]]:
     if not file.is_file():
         raise ValueError(f"There is no table {file}.")
-    with open(file, encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    with untrusted(f"The table {file} cannot be read"):
+        with open(check_table(file), encoding="utf-8", newline="") as lines:
+            names, *found = csv_rows(lines)
+        rows = [dict(zip(names, row, strict=True)) for row in found]
     if not rows:
         raise ValueError(f"The table {file} holds no rows.")
     return rows
@@ -373,8 +370,5 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
 def _mode(path: Path) -> str:
     from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            return image.mode
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}.") from error
+    with untrusted(f"{path} cannot be read as an image"), Image.open(path) as image:
+        return image.mode

@@ -19,6 +19,7 @@ from kernel_lib.data.image_formats import is_image_file
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.reading import as_reading
 from kernel_lib.data.splits import SPLIT_NAMES, SPLIT_WORDS, completed_splits
+from kernel_lib.tasks.untrusted import check_table, untrusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,7 +153,12 @@ def _opened(
 def _read_csv(table: Path) -> pd.DataFrame:
     import pandas as pd
 
-    try:
+    advice = (
+        "Read it as it is, and pass the table: kernel_lib.data.from_table(pandas.read_csv(path, "
+        "sep=..., encoding=...), images_root)."
+    )
+    with untrusted(f"{table} cannot be read as a CSV file in UTF-8", advice):
+        check_table(table)
         # Only empty fields are missing labels: "NA" and "None" may well be names of classes.
         frame = pd.read_csv(table, keep_default_na=False, na_values=[""])
         header = str(frame.columns[0])
@@ -160,12 +166,6 @@ def _read_csv(table: Path) -> pd.DataFrame:
         if frame.shape[1] > 1 or mark is None:
             return frame
         return pd.read_csv(table, sep=mark, keep_default_na=False, na_values=[""])
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(
-            f"{table} cannot be read as a CSV file in UTF-8: {str(error).strip()}. Read it as it "
-            "is, and pass the table: kernel_lib.data.from_table(pandas.read_csv(path, sep=..., "
-            "encoding=...), images_root)."
-        ) from error
 
 
 def _path_advice(frame: pd.DataFrame) -> str:

@@ -23,6 +23,7 @@ from kernel_lib.doctor.samples import Samples, find_samples
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.tasks.record_file import read_record, write_record
+from kernel_lib.tasks.untrusted import untrusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ class Diagnosis:
             >>> treat(model, images, Diagnosis.load("diagnosis.npz"))
         """
         about, arrays = read_record(path, _KIND)
-        try:
+        with untrusted(f"{path} is no whole diagnosis"):
             layers = [str(name) for name in about["layers"]]
             found = cls(
                 averages={name: arrays[f"averages_{place}"] for place, name in enumerate(layers)},
@@ -100,8 +101,6 @@ class Diagnosis:
                 energy=arrays["energy"],
             )
             found._check()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path} is no whole diagnosis: {error}.") from error
         return found
 
     def _check(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -38,12 +39,24 @@ class Keeper(keras.callbacks.Callback):
         arrays = None if self.path is None else read_arrays(self.path)
         if arrays is None:
             return
+        # What was written by something else counts as missing, as what is damaged does.
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            self._restore(arrays)
+
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go back to a state, or change nothing."""
         state = json.loads(str(arrays["state"]))
-        self.history, self.message = state["history"], state["message"]
-        for number, variable in enumerate(self.variables):
-            variable.assign(arrays[f"variable {number}"])
+        history, message = state["history"], str(state["message"])
+        values = [arrays[f"variable {number}"] for number in range(len(self.variables))]
         num_best = sum(name.startswith("best ") for name in arrays)
-        self.best = [arrays[f"best {number}"] for number in range(num_best)]
+        best = [arrays[f"best {number}"] for number in range(num_best)]
+        if [tuple(each.shape) for each in self.variables] != [each.shape for each in values]:
+            raise ValueError("the weights are those of another network")
+        if not isinstance(history, list) or not all(isinstance(each, dict) for each in history):
+            raise ValueError("the history is no list of epochs")
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
+        self.history, self.message, self.best = history, message, best
 
     def save(self) -> None:
         """Write the state, whole or not at all."""

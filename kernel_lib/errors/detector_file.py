@@ -15,6 +15,7 @@ from kernel_lib.errors.mutants import MutantSet
 from kernel_lib.errors.recipes import Mutant
 from kernel_lib.errors.votes import Votes
 from kernel_lib.tasks.record_file import read_record, write_record
+from kernel_lib.tasks.untrusted import untrusted
 
 if TYPE_CHECKING:
     from kernel_lib.errors.detector import ErrorDetector
@@ -60,8 +61,10 @@ def save(detector: ErrorDetector, path: str | os.PathLike[str]) -> Path:
 def load(kind: type[Detector], path: str | os.PathLike[str], classifier: Classifier) -> Detector:
     """Read a detector; see `ErrorDetector.load`."""
     about, arrays = read_record(path, _KIND)
-    try:
-        _check_network(about["network"], classifier, path)
+    with untrusted(f"{path} is no whole detector"):
+        network = {key: str(about["network"][key]) for key in ("digest", "name")}
+    _check_network(network, classifier, path)
+    with untrusted(f"{path} is no whole detector"):
         # Keras numbers the layers of a network that is built anew, so its names may be others.
         names = dict(zip(about["network"]["taps"], _taps(classifier), strict=True))
         mutants = _mutants(about, arrays, names)
@@ -79,20 +82,12 @@ def load(kind: type[Detector], path: str | os.PathLike[str], classifier: Classif
         detector.calibration_scores = arrays["calibration_scores"]
         detector.calibration_wrong = arrays["calibration_wrong"]
         detector._scorer = detector._make().restore(below("scorer", arrays))
-    except _OtherNetworkError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path} is no whole detector: {error}.") from error
     return detector
-
-
-class _OtherNetworkError(ValueError):
-    pass
 
 
 def _check_network(told: dict[str, Any], classifier: Classifier, path: Any) -> None:
     if told["digest"] != classifier.digest:
-        raise _OtherNetworkError(
+        raise ValueError(
             f"The detector in {path} was fitted on the network {told['name']!r}, and the weights, "
             f"layers or preprocessing of {classifier.name!r} are others. What it learned says "
             "nothing about them. Load the network it was fitted on, or fit a detector on this one."

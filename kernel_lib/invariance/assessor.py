@@ -21,6 +21,7 @@ from kernel_lib._checks import check_choice
 from kernel_lib.invariance.features import feature_names, feature_title, features
 from kernel_lib.invariance.signals import Signals
 from kernel_lib.tasks import atomic_path, digest
+from kernel_lib.tasks.untrusted import json_content, untrusted
 
 SCHEMA = 1
 SURE = 0.65  # a probability between 1 - SURE and SURE is called borderline
@@ -228,10 +229,8 @@ class Assessor:
         """
         named = _BUNDLES / f"{path}.json"
         path = named if str(path) in bundled() else Path(path)
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} is no assessor: {error}") from error
+        with untrusted(f"{path} is no assessor"):
+            content = json_content(path)
         if not isinstance(content, dict) or content.get("kind") != "invariance assessor":
             raise ValueError(f"{path} is no assessor of kernel_lib.")
         if content.get("schema") != SCHEMA:
@@ -243,8 +242,9 @@ class Assessor:
             raise ValueError(f"{path} was changed or damaged: its digest does not fit its content.")
         del content["schema"], content["kind"]
         arrays = {"centre", "scale", "low", "high", "weights"}
-        read = {k: np.array(v, float) if k in arrays else v for k, v in content.items()}
-        return cls(**read | {"names": tuple(read["names"])})
+        with untrusted(f"{path} is no whole assessor"):
+            read = {k: np.array(v, float) if k in arrays else v for k, v in content.items()}
+            return cls(**read | {"names": tuple(read["names"])})
 
 
 def named(titles: Sequence[str], most: int = 3) -> str:

@@ -19,6 +19,7 @@ from kernel_lib.invariance.grids import Grid
 from kernel_lib.invariance.measure import MEASUREMENTS
 from kernel_lib.invariance.signals import STATISTICS, Signals
 from kernel_lib.tasks import atomic_path
+from kernel_lib.tasks.untrusted import check_table, load_array, untrusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,8 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = pd.read_csv(path)
+    with untrusted(f"{path} cannot be read as a CSV file"):
+        table = pd.read_csv(check_table(path))
     if table.shape[1] != 1 + len(MATRICES) * len(MEASUREMENTS):
         raise ValueError(
             f"{path} must have {1 + len(MATRICES) * len(MEASUREMENTS)} columns: mid, then "
@@ -113,10 +115,10 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _array(path: str | os.PathLike[str], tail: tuple[int, ...]) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} is no NumPy file of numbers: {error}") from error
+    with untrusted(f"{path} is no NumPy file of numbers"):
+        array = load_array(path)
+        if array.dtype.kind not in "iuf":
+            raise ValueError(f"it holds {array.dtype}")
     if array.ndim != 2 + len(tail) or array.shape[2:] != tail:
         raise ValueError(
             f"{path} must have shape (num_steps, num_images, {', '.join(map(str, tail))}). "

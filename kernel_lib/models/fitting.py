@@ -104,13 +104,23 @@ class Fit:
         return arrays
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Return to a `state`."""
-        self.history = json.loads(str(arrays["history"]))
-        self.finished = bool(arrays["finished"])
-        _assign(self.classifier.model.variables, _listed(arrays, "model"))
-        if not self.finished:
-            _assign(self._optimizer.variables, _listed(arrays, "optimizer"))
-            self._best = _listed(arrays, "best")
+        """Return to a `state`, or change nothing.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is the state of something else.
+        """
+        history, finished = json.loads(str(arrays["history"])), bool(arrays["finished"])
+        if not isinstance(history, list) or not all(isinstance(each, dict) for each in history):
+            raise ValueError("the history is no list of epochs")
+        variables, values = list(self.classifier.model.variables), _listed(arrays, "model")
+        if not finished:
+            variables += self._optimizer.variables
+            values += _listed(arrays, "optimizer")
+        if [tuple(each.shape) for each in variables] != [each.shape for each in values]:
+            raise ValueError("the weights are those of another network")
+        _assign(variables, values)
+        self.history, self.finished = history, finished
+        self._best = [] if finished else _listed(arrays, "best")
 
 
 def compiled_steps(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zipfile
@@ -19,8 +18,19 @@ from kernel_lib.models.classifier import Classifier
 from kernel_lib.models.networks.registry import names
 from kernel_lib.models.preprocessing_choice import is_auto
 from kernel_lib.models.settings import read_settings
+from kernel_lib.tasks.untrusted import (
+    check_archive,
+    check_entry,
+    largest_in_memory,
+    parsed_json,
+    reason_of,
+    untrusted,
+)
 
 _SUFFIXES = (".keras", ".h5", ".hdf5")
+_WEIGHTS = "model.weights.h5"
+_TEXTS = ("config.json", "metadata.json")
+_MOST_PACKED = 1100  # times that deflate can make a file smaller
 
 # What Keras says, somewhere in a long message, about a class it does not have.
 _UNKNOWN_CLASS = re.compile(r"(?:Could not locate \w+|Unknown \w+:) '([^']+)'")
@@ -122,13 +132,11 @@ def _check_path(path: str | os.PathLike[str]) -> Path:
 
 def _read_config(path: Path) -> Any:
     """Return the architecture as plain data, which also shows that the file is whole."""
-    try:
-        config = json.loads(_config_text(path) or "null")
-    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path.name!r} is not a whole Keras model: it is cut off, damaged or something else. "
-            f"Copy it again, or save it anew with model.save('model.keras'). ({_line(error)})"
-        ) from error
+    with untrusted(
+        f"{path.name!r} is not a whole Keras model: it is cut off, damaged or something else",
+        "Copy it again, or save it anew with model.save('model.keras').",
+    ):
+        config = parsed_json(_config_text(path) or "null")
     if config is None:
         raise ValueError(
             f"{path.name!r} holds weights but no architecture. Build the network and load them "
@@ -140,9 +148,43 @@ def _read_config(path: Path) -> Any:
 def _config_text(path: Path) -> str | bytes | None:
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
+            check_archive(archive)
+            for name in _TEXTS:
+                if name in archive.namelist():
+                    check_entry(archive, name)
+            if _WEIGHTS in archive.namelist():
+                _check_weights(archive)
             return archive.read("config.json")
     with h5py.File(path, "r") as file:
-        return file.attrs.get("model_config")
+        _check_arrays(file, path.stat().st_size)
+        text = file.attrs.get("model_config")
+        if text is not None and not isinstance(text, str | bytes):
+            raise ValueError("its architecture is no text")
+        return text
+
+
+def _check_weights(archive: zipfile.ZipFile) -> None:
+    num_bytes = archive.getinfo(_WEIGHTS).file_size
+    with archive.open(_WEIGHTS) as content, h5py.File(content, "r") as file:
+        _check_arrays(file, num_bytes)
+
+
+def _check_arrays(file: h5py.File, num_bytes: int) -> None:
+    """Refuse weights that claim more than the file can hold; HDF5 makes up what is not there."""
+
+    def check(name: str, found: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(found, h5py.Dataset):
+            sizes.append(found.nbytes)
+            if found.nbytes > _MOST_PACKED * num_bytes:
+                raise ValueError(
+                    f"{name!r:.100} claims the shape {found.shape!s:.100} in a file of "
+                    f"{num_bytes:,} bytes"
+                )
+
+    sizes: list[int] = []
+    file.visititems(check)
+    if sum(sizes) > largest_in_memory():
+        raise ValueError(f"it would unpack to {sum(sizes):,} bytes, more than half of the memory")
 
 
 def _refuse_code(path: Path, config: Any) -> None:
@@ -188,13 +230,11 @@ def _load_model(path: Path) -> keras.Model:
                 "the module that defines it, with @keras.saving.register_keras_serializable() "
                 "above it, before loading; or save the model from ordinary layers."
             ) from error
-        raise ValueError(f"The model in {path.name!r} cannot be loaded: {_line(error)}") from error
+        raise ValueError(
+            f"The model in {path.name!r} cannot be loaded: {reason_of(error)}."
+        ) from error
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"{path.name!r} must hold a Keras model. Received: a {type(model).__name__}."
         )
     return model
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import keras
 import numpy as np
 
 from kernel_lib.models.preprocessing import ALIASES, NAMED, Preprocessing
+from kernel_lib.tasks.untrusted import json_content, load_array, load_arrays, untrusted
 
 FILES = (".json", ".npy", ".npz")
 
@@ -58,7 +57,7 @@ def _unknown(value: Any) -> ValueError:
         f"`preprocessing` must be 'auto', {names}, numbers as text such as '2,-1' (scale, offset) "
         "or '4.4,4.5,4.4;-2.1,-2.0,-1.8' (one a channel), a file such as 'scale.json' with "
         "{\"scale\": 2, \"offset\": -1}, 'mean.npy' or 'mean.npz' (a mean image), a pair "
-        f"(scale, offset) or a Keras layer. Received: {value!r}."
+        f"(scale, offset) or a Keras layer. Received: {value!r:.200}."
     )
 
 
@@ -82,7 +81,7 @@ def _from_text(text: str) -> Preprocessing:
 def _from_pair(scale: Any, offset: Any, received: Any) -> Preprocessing:
     try:
         parts = [np.atleast_1d(np.asarray(part, float)) for part in (scale, offset)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise _unknown(received) from None
     lengths = {len(part) for part in parts} - {1}
     if any(part.ndim > 1 for part in parts) or len(lengths) > 1 or 0 in lengths:
@@ -90,7 +89,7 @@ def _from_pair(scale: Any, offset: Any, received: Any) -> Preprocessing:
     if not np.isfinite(np.concatenate(parts)).all() or (parts[0] == 0).any():
         raise ValueError(
             "The scale and the offset of `preprocessing` must be finite, and the scale not zero. "
-            f"Received: {received!r}."
+            f"Received: {received!r:.200}."
         )
     scale, offset = (tuple(part.tolist()) for part in parts)
     return Preprocessing("affine", scale, offset)
@@ -110,10 +109,8 @@ def _from_file(path: Path) -> Preprocessing:
 
 
 def _from_json(path: Path) -> Preprocessing:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name!r} is not valid JSON: {error}.") from error
+    with untrusted(f"{path.name!r} is not valid JSON"):
+        content = json_content(path)
     if isinstance(content, dict) and "preprocessing" in content:  # settings beside a model
         content = content["preprocessing"]
     if isinstance(content, str) and _is_file(content):
@@ -142,7 +139,11 @@ def _from_arrays(path: Path) -> Preprocessing:
     if (std <= 0).any():
         raise ValueError(f"The `std` in {path.name!r} must be above zero everywhere.")
     _check_fit(path, mean, std)
-    return _of_images(path, top / std, -mean / std, False)
+    with np.errstate(all="ignore"):
+        scale, offset = top / std, -mean / std
+    if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
+        raise ValueError(f"The `std` in {path.name!r} is so small that the images become infinite.")
+    return _of_images(path, scale, offset, False)
 
 
 def _check_fit(path: Path, first: np.ndarray, second: np.ndarray) -> None:
@@ -164,22 +165,18 @@ def _of_images(
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"mean": content}
-        with content:
-            return {name: content[name] for name in content.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path.name!r} is not a whole NumPy file of plain numbers (nothing is unpickled). "
-            f"Save it with np.save or np.savez. ({str(error).splitlines()[0]})"
-        ) from error
+    told = f"{path.name!r} is not a whole NumPy file of plain numbers (nothing is unpickled)"
+    cure = "Save it with np.save or np.savez."
+    if path.suffix.lower() == ".npy":
+        return {"mean": load_array(path, failure=told, cure=cure)}
+    return load_arrays(path, told, cure)
 
 
 def _image(path: Path, array: np.ndarray) -> np.ndarray:
     """Return one value a channel, or an image (height, width, channels)."""
-    if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all() or not array.size:
+    with np.errstate(over="ignore"):  # what is infinite as float32 is refused here
+        is_finite = array.dtype.kind in "iuf" and np.isfinite(array.astype(np.float32)).all()
+    if not is_finite or not array.size:
         raise ValueError(f"The arrays in {path.name!r} must hold finite numbers.")
     array = array[0] if array.ndim == 4 and len(array) == 1 else array
     array = array[..., None] if array.ndim == 2 else array

@@ -14,6 +14,7 @@ import jsonschema
 from kernel_lib.models.preprocessing_choice import PreprocessingChoice, is_auto, say
 from kernel_lib.models.preprocessing_forms import as_preprocessing, save_image
 from kernel_lib.network.head import HEADS
+from kernel_lib.tasks.untrusted import json_content, untrusted
 
 if TYPE_CHECKING:
     from kernel_lib.models.classifier import Classifier
@@ -69,13 +70,11 @@ def read_settings(path: Path) -> dict[str, Any]:
     beside = path.with_name(path.name + ".json")
     if not beside.is_file():
         return {}
-    try:
-        settings = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"The settings beside the model, {beside.name!r}, are not valid JSON: mend or delete "
-            f"the file. ({str(error).splitlines()[0]})"
-        ) from error
+    with untrusted(
+        f"The settings beside the model, {beside.name!r}, are not valid JSON",
+        "Mend or delete the file.",
+    ):
+        settings = json_content(beside)
     _check(settings, beside.name)
     found = {name: settings[name] for name in NAMES if settings.get(name) is not None}
     if is_auto(found.get("preprocessing")):
@@ -96,7 +95,7 @@ def _check(settings: Any, name: str) -> None:
     key = str(error.absolute_path[0])
     raise ValueError(
         f"The settings beside the model, {name!r}, hold a wrong value: {key!r} must be "
-        f"{_WANTED[key]}. Received: {settings[key]!r}. Mend it, or delete the line."
+        f"{_WANTED[key]}. Received: {settings[key]!r:.200}. Mend it, or delete the line."
     )
 
 

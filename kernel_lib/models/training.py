@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import astuple
@@ -139,7 +140,9 @@ class _Checkpoint:
     def restore(self, fit: Fit) -> None:
         arrays = None if self._path is None else read_arrays(self._path)
         if arrays is not None:
-            fit.restore(arrays)
+            # What was written by something else counts as missing, as what is damaged does.
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                fit.restore(arrays)
 
     def save(self, fit: Fit) -> None:
         """Write the end always, and what comes before so seldom that it costs little time."""

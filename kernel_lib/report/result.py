@@ -6,13 +6,10 @@ import dataclasses
 import functools
 import importlib
 import io
-import json
 import math
 import os
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +31,7 @@ from kernel_lib.report.tables import columns_of, read_table, write_table
 from kernel_lib.report.theme import theme
 from kernel_lib.tasks.arrays import plain_arrays, write_arrays
 from kernel_lib.tasks.holding import holder_of
+from kernel_lib.tasks.untrusted import json_content, read_arrays_of, reason_of, untrusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,10 +251,10 @@ class AuditResult:
             )
         try:
             return cls(**cls._read_parts(folder, content))
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise IncompleteResultError(f"{folder} is incomplete: {error}.") from error
         except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{folder / RESULT} is damaged: {error}.") from error
+            raise ValueError(f"{folder / RESULT} is damaged: {reason_of(error)}.") from error
+        except Exception as error:  # of every reader
+            raise IncompleteResultError(f"{folder} is incomplete: {reason_of(error)}.") from error
 
     @classmethod
     def _read_parts(cls, folder: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -268,11 +266,8 @@ class AuditResult:
                 raise ValueError(f"a table has the name {name!r}")
             with opened(folder, f"tables/{name}.csv", content) as file:
                 tables[name] = read_table(file, columns.get(name))
-        with (
-            opened(folder, "arrays.npz", content) as file,
-            np.load(file, allow_pickle=False) as found,
-        ):
-            arrays = {name: found[name] for name in found.files}
+        with opened(folder, "arrays.npz", content) as file:
+            arrays = read_arrays_of(file)
         scores = {name: math.nan if v is None else v for name, v in content["scores"].items()}
         return {
             "scores": scores,
@@ -318,10 +313,8 @@ def read_result(folder: Path) -> dict[str, Any]:
         raise IncompleteResultError(
             f"{folder} holds no {RESULT}: it is not a finished result.{busy}"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+    with untrusted(f"{path} cannot be read"):
+        content = json_content(path)
     needed = {"schema", "audit", "scores", "verdict", "parameters", "provenance", "tables"}
     if not isinstance(content, dict) or not needed <= content.keys():
         raise ValueError(f"{path} is not a result of kernel_lib.")

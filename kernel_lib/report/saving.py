@@ -30,6 +30,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kernel_lib.tasks import FolderInUseError, hold
+from kernel_lib.tasks.untrusted import UnreadableFileError, json_content, untrusted
 
 RESULT = "result.json"
 NETWORK = "treated.keras"  # for audits that make one
@@ -304,8 +305,9 @@ def _move(source: Path, target: Path) -> None:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        with untrusted(f"{path} cannot be read"):
+            content = json_content(path)
+    except UnreadableFileError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -16,9 +16,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from kernel_lib.run.catalogue import title_and_description
+from kernel_lib.run.catalogue import LARGEST_NOTEBOOK, title_and_description
 from kernel_lib.run.record import Failure
 from kernel_lib.run.steps import clock, step
+from kernel_lib.tasks.untrusted import check_size, untrusted
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -64,12 +65,10 @@ def export(notebook: str | Path, output: str | Path | None = None, *, still: boo
 def _read(path: Path) -> Any:
     import nbformat
 
-    try:
+    with untrusted(f"{path} cannot be read"):
+        check_size(path, LARGEST_NOTEBOOK)
+    with untrusted(f"{path} is not a notebook"):
         return nbformat.read(path, as_version=4)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, nbformat.reader.NotJSONError) as error:
-        raise ValueError(f"{path} is not a notebook: {str(error).splitlines()[0]}") from None
 
 
 def _page(content: Any, path: Path, still: bool) -> str:

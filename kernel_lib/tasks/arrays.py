@@ -11,6 +11,7 @@ import numpy as np
 
 from kernel_lib.tasks.content import digest
 from kernel_lib.tasks.files import atomic_path
+from kernel_lib.tasks.untrusted import UnreadableFileError, load_arrays
 
 
 def cached_arrays(
@@ -62,9 +63,8 @@ def write_arrays(
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray] | None:
     """Return the arrays of a `.npz` file, or `None` if it is missing, truncated or damaged."""
     try:
-        with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+        return load_arrays(path)
+    except UnreadableFileError:
         return None
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib.tasks.arrays import write_arrays
+from kernel_lib.tasks.untrusted import parsed_json, read_arrays_of, untrusted
 
 ABOUT = "about"
 _SCHEMA = 1
@@ -59,16 +58,10 @@ def read_record(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-        about = json.loads(arrays.pop(ABOUT).tobytes().decode())
-    # TypeError and AttributeError: a single array, as in an .npy file.
-    except (
-        OSError, ValueError, TypeError, AttributeError, KeyError, EOFError, MemoryError,
-        RecursionError, NotImplementedError, OverflowError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        raise ValueError(f"{path} is damaged, or no file that holds {kind}.") from error
+    with untrusted(f"{path} is damaged, or no file that holds {kind}"):
+        with open(path, "rb") as file:
+            arrays = read_arrays_of(file)
+        about = parsed_json(arrays.pop(ABOUT).tobytes())
     if not isinstance(about, dict) or about.pop("kernel_lib", None) != kind:
         raise ValueError(f"{path} does not hold {kind}.")
     schema = about.pop("schema", None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kernel_lib.tasks import atomic_path
+from kernel_lib.tasks.untrusted import check_table, csv_rows, untrusted
 from kernel_lib.trust.matrix import TaskMatrix
 
 
@@ -30,8 +31,11 @@ def read_matrix(path: str | os.PathLike[str], *, partial: bool = False) -> TaskM
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if any(cell.strip() for cell in line)]
+    with (
+        untrusted(f"{path} cannot be read as a CSV file in UTF-8"),
+        open(check_table(path), newline="", encoding="utf-8-sig") as file,
+    ):
+        lines = [line for line in csv_rows(file) if any(cell.strip() for cell in line)]
     header = [cell.strip() for cell in lines[0]] if lines else []
     if not header or header[0] != "task":
         raise ValueError(

@@ -266,7 +266,12 @@ BAD = {
     "Received: inf and": annotation(GOOD, height=float("inf")),
     r"Received: 100000000000\d* and": annotation(GOOD, height=10**400),
     "group_id": annotation(shape([[1, 1], [9, 9]], "rectangle", group_id="a")),
-    "more than 90,000,000": annotation(GOOD, height=10**6, width=10**6),
+    "more than 90,000,000": annotation(GOOD, height=10**4, width=10**4),
+    "more than 65,535": annotation(GOOD, height=1, width=90_000_000),  # it stalled a whole import
+    "at most 10,000 are drawn": annotation(*[GOOD] * 10_001),
+    "would take minutes to draw": annotation(
+        *(GOOD | {"group_id": group} for group in range(100)), height=9_000, width=9_000
+    ),
     "cover no pixel": annotation(shape([[70, 70], [80, 80]], "rectangle")),
     "neither the size": annotation(GOOD, height=None),
     "picture inside is no image": annotation(GOOD, imageData="aGVsbG8="),

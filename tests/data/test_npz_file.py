@@ -136,9 +136,10 @@ def test_nothing_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     np.savez("objects.npz", images=PIXELS, labels=np.array([Harmful()], object))
     Path("pickled.npz").write_bytes(pickle.dumps(Harmful()))
-    for name in ("objects", "pickled"):
-        with pytest.raises(ValueError, match="Python objects, which are never loaded"):
-            load(f"npz:{name}.npz")
+    with pytest.raises(ValueError, match="Python objects, which are never loaded"):
+        load("npz:objects.npz")
+    with pytest.raises(ValueError, match=r"not an \.npz file of plain arrays"):
+        load("npz:pickled.npz")
     assert not Path("harm").exists()
 
 

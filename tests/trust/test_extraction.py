@@ -160,7 +160,7 @@ def test_a_killed_extraction_goes_on_where_it_was(network, tiny_shapes, tmp_path
     monkeypatch.setattr(extraction.Table, "write", killed_at_60)
     with pytest.raises(KeyboardInterrupt):
         features(network, images, ["conv2", "dense1"], **options)
-    assert {path.read_text() for path in tmp_path.glob("*.rows")} == {"60"}
+    assert {path.read_text().split()[0] for path in tmp_path.glob("*.rows")} == {"60"}
 
     starts = []
 

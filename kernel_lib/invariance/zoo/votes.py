@@ -13,6 +13,7 @@ import numpy as np
 
 from kernel_lib.invariance.truth import VERDICTS
 from kernel_lib.invariance.zoo.judging import kappa
+from kernel_lib.tasks.untrusted import check_table, untrusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,8 @@ def read_votes(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = pd.read_csv(path, dtype=str)
+    with untrusted(f"{path} cannot be read as a CSV file"):
+        table = pd.read_csv(check_table(path), dtype=str)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise ValueError(f"{path} lacks the columns {missing}. Votes have: {', '.join(COLUMNS)}.")
