@@ -158,7 +158,9 @@ def _shape(entry: Any, place: str, side: int) -> Shape:
         raise ValueError(f"{place} is no LabelMe shape: it must be a JSON object.")
     kind = entry.get("shape_type") or "polygon"
     if kind not in SHAPE_TYPES:
-        raise ValueError(f"{place} has the unknown type {kind!r}. Known: {', '.join(SHAPE_TYPES)}.")
+        raise ValueError(
+            f"{place} has the unknown type {kind!r:.80}. Known: {', '.join(SHAPE_TYPES)}."
+        )
     points = _points(entry.get("points"), place, side)
     fewest, most = _NUM_POINTS[kind]
     if len(points) < fewest or (most is not None and len(points) > most):
@@ -224,4 +226,6 @@ def _group(entry: Mapping[str, Any], place: str) -> int | None:
     group = entry.get("group_id")
     if group is None or (isinstance(group, int) and not isinstance(group, bool)):
         return group
-    raise ValueError(f"{place}: `group_id` must be a whole number or null. Received: {group!r}.")
+    raise ValueError(
+        f"{place}: `group_id` must be a whole number or null. Received: {group!r:.80}."
+    )

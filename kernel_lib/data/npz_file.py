@@ -28,7 +28,7 @@ from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.data.labels import all_names, as_class_ids, is_one_hot
 from kernel_lib.data.splits import SPLIT_WORDS, completed_splits
-from kernel_lib.tasks.untrusted import load_arrays
+from kernel_lib.tasks.untrusted import load_arrays, untrusted
 
 _IMAGES = ("images", "x", "X", "data")
 _LABELS = ("labels", "y", "lables")
@@ -64,8 +64,23 @@ def load_npz(
     """
     wanted = None if class_names is None else class_name_list(class_names)
     arrays = _read(Path(path))
-    if saving.is_record(arrays):
-        return _saved(Path(path), primary, wanted, test, tasks, task_class_names)
+    with untrusted(str(path)):  # the name of the file stands before all that does not fit in it
+        if saving.is_record(arrays):
+            return _saved(Path(path), primary, wanted, test, tasks, task_class_names)
+        return _made(path, arrays, wanted, test, tasks, primary, task_class_names, seed)
+
+
+def _made(
+    path: str | Path,
+    arrays: Mapping[str, np.ndarray],
+    wanted: tuple[str, ...] | None,
+    test: str | Path | None,
+    tasks: Sequence[str] | None,
+    primary: str | None,
+    task_class_names: Mapping[str, Sequence[str]] | None,
+    seed: int,
+) -> ImageSet:
+    """Make an image set of the arrays of a file; see `load_npz`."""
     parts = _parts(arrays, path)
     if test is not None:
         if len(parts) > 1:

@@ -93,7 +93,16 @@ def load(
             f"The model in {path.name!r} was saved with a preprocessing layer, which its settings "
             "cannot bring back: pass load(..., preprocessing=layer)."
         )
-    return Classifier(_load_model(path), **settings)
+    model = _load_model(path)
+    try:
+        return Classifier(model, **settings)
+    except TypeError:
+        raise  # of what was given here
+    except Exception as error:
+        if path.name in str(error):
+            raise
+        text = str(error) if isinstance(error, ValueError) else f"{reason_of(error)}."
+        raise ValueError(f"In {path.name!r}: {text}") from error
 
 
 def as_class_names(value: ClassNames | None) -> list[str] | None:

@@ -250,6 +250,7 @@ class AuditResult:
                 stacklevel=_LEVELS_TO_CALLER,
             )
         try:
+            _check_form(content)
             return cls(**cls._read_parts(folder, content))
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{folder / RESULT} is damaged: {reason_of(error)}.") from error
@@ -323,6 +324,25 @@ def read_result(folder: Path) -> dict[str, Any]:
             f"{path} has schema {content['schema']!r}; this version reads schema {SCHEMA}."
         )
     return content
+
+
+def _check_form(content: dict[str, Any]) -> None:
+    """Refuse values of a kind that `describe` never writes.
+
+    Raises:
+        TypeError: It names the value.
+    """
+    for name in ("scores", "verdict", "parameters", "provenance", "intake", "files", "columns"):
+        if not isinstance(content.get(name) or {}, dict):
+            raise TypeError(f"{name!r} is no object")
+    for name, value in content["scores"].items():
+        if isinstance(value, bool) or not isinstance(value, float | int | None):
+            raise TypeError(f"the score {name!r:.80} is no number")
+    for name, value in content["verdict"].items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name!r:.80} of the verdict is no text")
+    if not isinstance(content["tables"], list):
+        raise TypeError("'tables' is no list")
 
 
 def _patiently(folder: Path, read: Callable[[Path], Found]) -> Found:

@@ -56,7 +56,9 @@ def export(notebook: str | Path, output: str | Path | None = None, *, still: boo
 
     notebook = Path(notebook)
     output = notebook.with_suffix(".html") if output is None else Path(output)
-    page = _page(_read(notebook), notebook, still)
+    content = _read(notebook)
+    with untrusted(f"{notebook} cannot be made a page"):
+        page = _page(content, notebook, still)
     with atomic_path(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return output
@@ -68,7 +70,10 @@ def _read(path: Path) -> Any:
     with untrusted(f"{path} cannot be read"):
         check_size(path, LARGEST_NOTEBOOK)
     with untrusted(f"{path} is not a notebook"):
-        return nbformat.read(path, as_version=4)
+        content = nbformat.read(path, as_version=4)
+        if not isinstance(content.get("cells"), list) or not isinstance(content.metadata, dict):
+            raise ValueError("its cells are no list")
+        return content
 
 
 def _page(content: Any, path: Path, still: bool) -> str:

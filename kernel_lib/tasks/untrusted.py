@@ -33,7 +33,7 @@ LARGEST_TABLE = 512 * 2**20  # bytes of CSV, where a row is one of a million ima
 LONGEST_LINE = 2**20  # bytes of the line that names the columns
 DEEPEST = 100  # lists in lists in a JSON file
 _MOST_ENTRIES = 100_000  # files in one zip archive
-_LONGEST_REASON = 300  # characters
+_LONGEST_REASON = 600  # characters
 _LONGEST_HEADER = 10_000  # characters of an array's description; NumPy's own limit
 _LEAST_MEMORY = 2**30  # bytes an archive may unpack to on any machine
 # Keras tells what went wrong at the end of a long story, after one of these.
@@ -67,8 +67,9 @@ def untrusted(failure: str, cure: str = "", *, missing_is_damage: bool = True) -
     except Exception as error:
         if isinstance(error, FileNotFoundError) and not missing_is_damage:
             raise
-        text = f"{failure}: {reason_of(error)}."
-        raise UnreadableFileError(f"{text} {cure}".rstrip()) from error
+        reason = reason_of(error)
+        text = reason if reason.startswith(failure) else f"{failure}: {reason}"
+        raise UnreadableFileError(f"{text}. {cure}".rstrip()) from error
 
 
 def reason_of(error: BaseException) -> str:

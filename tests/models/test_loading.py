@@ -141,7 +141,7 @@ def test_an_archive_with_damaged_weights_is_said(path: Path, tmp_path) -> None:
         target.writestr("config.json", source.read("config.json"))
         target.writestr("metadata.json", source.read("metadata.json"))
         target.writestr("model.weights.h5", source.read("model.weights.h5")[:-3000])
-    told = "'damaged.keras' is not a whole Keras model: .* truncated file"
+    told = "'damaged.keras' is not a whole Keras model: .*truncated file"
     with pytest.raises(ValueError, match=told) as caught:
         load(damaged)
     one_line(caught)
