@@ -345,6 +345,26 @@ def test_a_small_archive_that_unpacks_to_much(tmp_path):
         load_model(path)
 
 
+@pytest.mark.parametrize("kind", ["keras", "h5"])
+def test_a_layer_wider_than_all_weights_takes_no_memory(network, tmp_path, kind):
+    path = tmp_path / f"wide.{kind}"
+    network.save(path)
+    if kind == "keras":
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        assert parts["config.json"].count(b'"units": 8,') == 1
+        wide = parts["config.json"].replace(b'"units": 8,', b'"units": 2000000000,')
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, part in (parts | {"config.json": wide}).items():
+                archive.writestr(name, part)
+    else:
+        with h5py.File(path, "r+") as file:
+            text = file.attrs["model_config"]
+            file.attrs["model_config"] = text.replace('"units": 8,', '"units": 2000000000,')
+    with pytest.raises(ValueError, match=rf"'wide\.{kind}' is not .*a layer has units=2e\+09"):
+        load_model(path)
+
+
 def test_settings_beside_a_network(tmp_path):
     path = tmp_path / "network.keras.json"
     settings = {

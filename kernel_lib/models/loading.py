@@ -30,6 +30,9 @@ from kernel_lib.tasks.untrusted import (
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 _WEIGHTS = "model.weights.h5"
 _TEXTS = ("config.json", "metadata.json")
+# What a layer has one weight for, at the least.
+_WIDTHS = frozenset(["units", "filters", "input_dim", "output_dim", "key_dim"])
+_LEAST_WIDTH = 10_000  # costs nothing
 _MOST_PACKED = 1100  # times that deflate can make a file smaller
 
 # What Keras says, somewhere in a long message, about a class it does not have.
@@ -145,7 +148,10 @@ def _read_config(path: Path) -> Any:
         f"{path.name!r} is not a whole Keras model: it is cut off, damaged or something else",
         "Copy it again, or save it anew with model.save('model.keras').",
     ):
-        config = parsed_json(_config_text(path) or "null")
+        text, num_bytes = _config_text(path)
+        config = parsed_json(text or "null")
+        if num_bytes is not None:
+            _check_widths(config, num_bytes)
     if config is None:
         raise ValueError(
             f"{path.name!r} holds weights but no architecture. Build the network and load them "
@@ -154,32 +160,51 @@ def _read_config(path: Path) -> Any:
     return config
 
 
-def _config_text(path: Path) -> str | bytes | None:
+def _config_text(path: Path) -> tuple[str | bytes | None, int | None]:
+    """Return the architecture, and the bytes of all weights where they are in their usual place."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             check_archive(archive)
             for name in _TEXTS:
                 if name in archive.namelist():
                     check_entry(archive, name)
-            if _WEIGHTS in archive.namelist():
-                _check_weights(archive)
-            return archive.read("config.json")
+            has_weights = _WEIGHTS in archive.namelist()
+            num_bytes = _check_weights(archive) if has_weights else None
+            return archive.read("config.json"), num_bytes
     with h5py.File(path, "r") as file:
-        _check_arrays(file, path.stat().st_size)
+        num_bytes = _check_arrays(file, path.stat().st_size)
         text = file.attrs.get("model_config")
         if text is not None and not isinstance(text, str | bytes):
             raise ValueError("its architecture is no text")
-        return text
+        return text, num_bytes
 
 
-def _check_weights(archive: zipfile.ZipFile) -> None:
+def _check_widths(config: Any, num_bytes: int) -> None:
+    """Refuse layers that are wider than all weights together, before memory is taken for them."""
+    if isinstance(config, dict):
+        for name in _WIDTHS & config.keys():
+            width = config[name]
+            if isinstance(width, int | float) and width > _LEAST_WIDTH + num_bytes:
+                raise ValueError(
+                    f"a layer has {name}={width:.6g}, and all weights together {num_bytes:,} bytes"
+                )
+        config = list(config.values())
+    if isinstance(config, list):
+        for part in config:
+            _check_widths(part, num_bytes)
+
+
+def _check_weights(archive: zipfile.ZipFile) -> int:
     num_bytes = archive.getinfo(_WEIGHTS).file_size
     with archive.open(_WEIGHTS) as content, h5py.File(content, "r") as file:
-        _check_arrays(file, num_bytes)
+        return _check_arrays(file, num_bytes)
 
 
-def _check_arrays(file: h5py.File, num_bytes: int) -> None:
-    """Refuse weights that claim more than the file can hold; HDF5 makes up what is not there."""
+def _check_arrays(file: h5py.File, num_bytes: int) -> int:
+    """Return the bytes of all weights, or refuse those that claim more than the file can hold.
+
+    HDF5 makes up what is not there.
+    """
 
     def check(name: str, found: h5py.Group | h5py.Dataset) -> None:
         if isinstance(found, h5py.Dataset):
@@ -194,6 +219,7 @@ def _check_arrays(file: h5py.File, num_bytes: int) -> None:
     file.visititems(check)
     if sum(sizes) > largest_in_memory():
         raise ValueError(f"it would unpack to {sum(sizes):,} bytes, more than half of the memory")
+    return sum(sizes)
 
 
 def _refuse_code(path: Path, config: Any) -> None:
