@@ -69,7 +69,6 @@ def intake(
     """
     classifier = as_classifier(model)
     images = opened(images)
-    size = batch_size or fitting_batch_size(_image_shape(images))
     check_count("most_images", most_images)
     if batch_size is not None and audit is not None:
         options["batch_size"] = batch_size
@@ -87,6 +86,8 @@ def intake(
     if key not in _kept:
         while len(_kept) >= _MOST_KEPT:
             _kept.pop(next(iter(_kept)))
+        fitting = fitting_batch_size(images.image_shape, classifier.network)
+        size = check_count("batch_size", batch_size or fitting)
         _kept[key] = _examined(classifier, images, most_images, seed, size)
     found = _kept[key]
     fed = classifier.fed_like(found.classifier)
@@ -127,10 +128,6 @@ def _forecast(
             f"Received: {', '.join(options)}."
         )
     return {} if audit is None else forecast(audit, classifier, images, options)
-
-
-def _image_shape(images: Any) -> tuple[int, ...]:
-    return images.image_shape if isinstance(images, ImageSet) else np.shape(images)[1:]
 
 
 def _without_labels(classifier: Classifier, images: Any) -> Intake:

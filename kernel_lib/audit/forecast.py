@@ -149,7 +149,7 @@ def measured_speed(
     """Time a batch, forward and backward, once everything is compiled."""
     import tensorflow as tf
 
-    size = min(batch_size or fitting_batch_size(pixels.shape[1:]), len(pixels))
+    size = min(batch_size or fitting_batch_size(pixels.shape[1:], classifier.network), len(pixels))
     batch = tf.constant(np.ascontiguousarray(pixels[:size], np.float32))
     targets = tf.zeros(size, tf.int32)
     forward = classifier.network.logits_function()
@@ -174,10 +174,8 @@ def _memory(classifier: Classifier, images: ImageSet | np.ndarray, work: Work) -
     """Bytes: a copy of the weights, a batch's outputs forward and backward, what is kept."""
     pixels = _pixels(images)
     weights = sum(int(np.prod(v.shape)) * 4 for v in classifier.model.weights)
-    outputs = sum(
-        int(np.prod([side or 1 for side in tap.shape])) * 4 for tap in classifier.network.taps()
-    )
-    size = fitting_batch_size(pixels.shape[1:])
+    outputs = classifier.network.output_bytes(pixels.shape[1:])
+    size = fitting_batch_size(pixels.shape[1:], classifier.network)
     return weights + 2.0 * size * outputs + work.held
 
 

@@ -107,7 +107,9 @@ def audit(
     }  # fmt: skip
     announce("doctor", classifier, images, costs, progress=progress)
     test = images.test.sample(check_count("num_images", num_images), seed)
-    size = check_count("batch_size", batch_size or fitting_batch_size(images.image_shape))
+    size = check_count(
+        "batch_size", batch_size or fitting_batch_size(images.image_shape, classifier.network)
+    )
     with stops_first(taken_in):  # a network that guesses is sure of nothing that is right
         samples = find_samples(
             classifier, images, min_confidence=min_confidence, num_high=per_class, progress=progress

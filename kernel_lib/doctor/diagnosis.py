@@ -220,7 +220,8 @@ def diagnose(
     min_confidence, split = samples.parameters["min_confidence"], samples.parameters["split"]
     _refuse_empty_classes(samples.counts, min_confidence, split)
     indices = samples.indices("high")
-    batch_size = check_count("batch_size", batch_size or fitting_batch_size(images.image_shape))
+    fitting = fitting_batch_size(images.image_shape, classifier.network)
+    batch_size = check_count("batch_size", batch_size or fitting)
     function = statistics_function(classifier, names, ranked, target, aggregate, noise)
     totals = _Totals(names, ranked, images.labels[indices], classifier.num_classes)
     starts = [(d, s) for d in range(draws) for s in range(0, len(indices), batch_size)]

@@ -97,7 +97,8 @@ def class_gradients(
     check_choice("aggregate", aggregate, AGGREGATES)
     name = check_tap(classifier.network, tap).name
     function = class_gradients_function(classifier, name, target, aggregate)
-    batch_size = check_count("batch_size", batch_size or fitting_batch_size(images.shape[1:]))
+    fitting = fitting_batch_size(images.shape[1:], classifier.network)
+    batch_size = check_count("batch_size", batch_size or fitting)
     return in_batches(function, batch_size, images)[0]
 
 

@@ -82,14 +82,20 @@ def automatic_masks(
     """
     check_choice("method", method, METHODS)
     places = images.splits["train"] if indices is None else np.asarray(indices, np.int64)
-    size = check_count("batch_size", batch_size or fitting_batch_size(images.image_shape))
+    network = None
+    if method == "saliency":
+        classifier = as_classifier(model)
+        classifier.check_images(images.images[:1])
+        network = classifier.network
+    fitting = fitting_batch_size(images.image_shape, network)
+    size = check_count("batch_size", batch_size or fitting)
     masks = np.zeros((len(places), *images.image_shape[:2]), bool)
     for start in range(0, len(places), size):
         batch = places[start : start + size]
         if method == "border":
             heat = border_contrast(images.images[batch])
         else:
-            heat = _saliency(as_classifier(model), images, batch, tap, size)
+            heat = _saliency(classifier, images, batch, tap, size)
         masks[start : start + size] = otsu_masks(heat)
     found = masks.any(axis=(1, 2)) & ~masks.all(axis=(1, 2))
     problems = tuple((f"image {place}", "nothing stands out.") for place in places[~found])

@@ -241,7 +241,7 @@ class _Kept:
     ) -> None:
         """Predict a batch and keep what is better than what is held."""
         labels = classifier.check_targets(labels, images)
-        probability, prediction, margin = _read(classifier.logits(images, len(images)))
+        probability, prediction, margin = _read(classifier.logits(images))
         right = prediction == labels
         self.seen += np.bincount(labels, minlength=self.num_classes)
         self.right += np.bincount(labels[right], minlength=self.num_classes)

@@ -132,7 +132,7 @@ def conductance(
     if tolerance is not None:
         check_number("tolerance", tolerance, 0)
         check_count("max_steps", max_steps)
-    size = batch_size or fitting_batch_size(images.shape[1:])
+    size = batch_size or max(2, fitting_batch_size(images.shape[1:], classifier.network))
     integral = Integral(
         classifier, tuple(taps), rule, reduce, check_count("batch_size", size, low=2), progress
     )

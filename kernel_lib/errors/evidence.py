@@ -120,7 +120,7 @@ class Reading:
             known_votes: the mutants' votes on these images, if they were asked before.
         """
         images = classifier.check_images(images)
-        size = self.batch_size or fitting_batch_size(images.shape[1:])
+        size = self.batch_size or fitting_batch_size(images.shape[1:], classifier.network)
         logits = checked_logits(classifier, images, size)
         if known_votes is None and len(mutants):
             known_votes = votes(

@@ -13,8 +13,9 @@ from kernel_lib._checks import check_count, check_number
 from kernel_lib._progress import progress as progress_bar
 from kernel_lib.errors.recipes import Mutant, Recipe
 from kernel_lib.errors.units import mutable_layers
-from kernel_lib.errors.votes import SHARD, Votes, checked_logits, forward_batch_size, votes
+from kernel_lib.errors.votes import SHARD, Votes, checked_logits, votes
 from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.network.compiled import forward_batch_size
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def mutants(
     recipe = Recipe(operator, gamma, unit, strength)
     chosen = mutable_layers(classifier, layers)
     cap = 10 * num_mutants if max_attempts is None else check_count("max_attempts", max_attempts)
-    size = batch_size or forward_batch_size(images)
+    size = batch_size or forward_batch_size(images.shape[1:], classifier.network)
     logits = checked_logits(classifier, images, check_count("batch_size", size))
     original = _checked_accuracy(classifier, logits.argmax(axis=1), labels)
     at_once = min(SHARD, num_mutants)

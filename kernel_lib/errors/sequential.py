@@ -28,8 +28,9 @@ from kernel_lib._progress import progress as progress_bar
 from kernel_lib._random import random_stream
 from kernel_lib.errors.recipes import Mutant
 from kernel_lib.errors.runner import MutantRunner
-from kernel_lib.errors.votes import Votes, checked_logits, forward_batch_size, probabilities
+from kernel_lib.errors.votes import Votes, checked_logits, probabilities
 from kernel_lib.models.classifier import Classifier
+from kernel_lib.network.compiled import forward_batch_size
 from kernel_lib.network.weights import restored_weights
 
 SUSPECT, OPEN, ACCEPTED = 1, 0, -1
@@ -198,7 +199,8 @@ def ask_in_turn(
         progress: show a progress bar.
     """
     images = classifier.check_images(images)
-    size = check_count("batch_size", batch_size or forward_batch_size(images))
+    fitting = forward_batch_size(images.shape[1:], classifier.network)
+    size = check_count("batch_size", batch_size or fitting)
     base = checked_logits(classifier, images, size).argmax(axis=1)
     order = shuffled_order(len(mutants), seed)
     parts = []

@@ -143,9 +143,9 @@ def pgd(
     check_count("num_steps", num_steps)
     images = classifier.check_images(images)
     labels = classifier.check_targets(labels, images)
-    size = 2.5 * eps / num_steps if step is None else check_number("step", step, 0)
+    length = 2.5 * eps / num_steps if step is None else check_number("step", step, 0)
     function = _attack_step(classifier)
-    bound, move = tf.constant(eps, tf.float32), tf.constant(size, tf.float32)
+    bound, move = tf.constant(eps, tf.float32), tf.constant(length, tf.float32)
 
     def attack(start: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         now = start
@@ -153,7 +153,8 @@ def pgd(
             now = function(now, start, classes, move, bound)
         return now
 
-    return in_batches(attack, batch_size or fitting_batch_size(images.shape[1:]), images, labels)[0]
+    size = batch_size or fitting_batch_size(images.shape[1:], classifier.network)
+    return in_batches(attack, size, images, labels)[0]
 
 
 def _attack_step(classifier: Classifier) -> Callable[..., tf.Tensor]:

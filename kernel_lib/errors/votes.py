@@ -14,7 +14,7 @@ from kernel_lib._progress import progress as progress_bar
 from kernel_lib.errors.recipes import Mutant
 from kernel_lib.errors.runner import MutantRunner
 from kernel_lib.models.classifier import Classifier
-from kernel_lib.network.compiled import fitting_batch_size
+from kernel_lib.network.compiled import forward_batch_size
 from kernel_lib.network.weights import restored_weights
 from kernel_lib.tasks import cached_arrays, digest
 
@@ -89,7 +89,8 @@ def votes(
     if not mutants:
         raise ValueError("There are no mutants to ask. Draw some with kernel_lib.errors.mutants.")
     images = classifier.check_images(images)
-    size = check_count("batch_size", batch_size or forward_batch_size(images))
+    fitting = forward_batch_size(images.shape[1:], classifier.network)
+    size = check_count("batch_size", batch_size or fitting)
     logits = checked_logits(classifier, images, size) if logits is None else logits
     at_once = SHARD if cache is not None or progress else len(mutants)
     shards = [mutants[first : first + at_once] for first in range(0, len(mutants), at_once)]
@@ -103,11 +104,6 @@ def votes(
         arrays = cached_arrays(cache, "votes", recipe, ask)
         found.append(Votes(logits.argmax(axis=1), arrays["predictions"], arrays["doubt"]))
     return Votes.joined(found)
-
-
-def forward_batch_size(images: np.ndarray) -> int:
-    """Images in memory at once; a forward pass alone leaves room for twice as many as usual."""
-    return 2 * fitting_batch_size(images.shape[1:])
 
 
 def checked_logits(classifier: Classifier, images: np.ndarray, batch_size: int) -> np.ndarray:

@@ -112,7 +112,7 @@ def audit(
     if assessor == "auto" and judge is not None and not _fits(judge, signals):
         judge = None
     for_features, for_truth, judged = _parts(signals, seed, halved=judge is not None)
-    size = batch_size or fitting_batch_size(pixels.shape[1:])
+    size = batch_size or fitting_batch_size(pixels.shape[1:], classifier.network)
     truth = cost = None
     if for_truth is not None:
         truth = shown_loss(

@@ -20,6 +20,7 @@ from kernel_lib.data import ImageSet
 from kernel_lib.invariance.signals import Signals, default_taps, signal_names, signals_function
 from kernel_lib.invariance.transforms import CLEAN, Rules, Stepper, as_rules, as_transform
 from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.network.compiled import CompiledNetwork, most_at_once
 from kernel_lib.network.weights import restored_weights
 
 _Item = TypeVar("_Item")
@@ -130,7 +131,7 @@ class _Job:
         chosen = tuple(default_taps(network) if taps is None else taps)
         self.names = signal_names(chosen, self.labels is not None)
         self.function = signals_function(network, chosen, self.labels is not None)
-        self.batch_size = batch_size or _fitting_batch_size(self.images.shape[1:])
+        self.batch_size = batch_size or _fitting_batch_size(self.images.shape[1:], network)
         check_count("batch_size", self.batch_size)
 
     def batches(self) -> list[slice]:
@@ -189,13 +190,14 @@ def _ahead(items: Iterable[_Item]) -> Iterator[_Item]:
             yield item
 
 
-def _fitting_batch_size(image_shape: Sequence[int]) -> int:
+def _fitting_batch_size(image_shape: Sequence[int], network: CompiledNetwork) -> int:
     """Images in a batch: all their steps together take some 64 MB, and calls cost little.
 
     No power of two: turning the axes of such an array hits the same lines of the cache again and
     again, and takes four times as long.
     """
-    return int(np.clip(500 * 1024 // int(np.prod(image_shape)), 8, 500))
+    size = int(np.clip(500 * 1024 // int(np.prod(image_shape)), 8, 500))
+    return min(size, 2 * most_at_once(image_shape, network))
 
 
 class _Found:

@@ -25,7 +25,7 @@ from kernel_lib.models import class_order
 from kernel_lib.models.input_shapes import checked_size, image_shape, trial_shapes
 from kernel_lib.models.preprocessing import Preprocessing
 from kernel_lib.models.preprocessing_choice import PreprocessingChoice, choose_preprocessing, say
-from kernel_lib.network.compiled import NO_GRADIENT, CompiledNetwork, in_batches
+from kernel_lib.network.compiled import NO_GRADIENT, CompiledNetwork, forward_batch_size, in_batches
 from kernel_lib.network.head import HEADS, KINDS, ReadingError
 from kernel_lib.network.state import differs, held
 
@@ -250,14 +250,20 @@ class Classifier:
 
     # --- predictions --------------------------------------------------------------------------
 
-    def logits(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
-        """Logits (num_images, num_classes) float32 of images in [0, 1]."""
+    def logits(self, images: np.ndarray, batch_size: int | None = None) -> np.ndarray:
+        """Logits (num_images, num_classes) float32 of images in [0, 1].
+
+        `batch_size` images are in memory at once; None fits the image size and the network.
+        """
         images = self.check_images(images)
+        if batch_size is None:
+            few = len(images) <= 8  # too few for a look at the network's layers
+            batch_size = 8 if few else forward_batch_size(images.shape[1:], self.network)
         check_count("batch_size", batch_size)
         with self._held_state():
             return in_batches(self.network.logits_function(), batch_size, images)[0]
 
-    def probabilities(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def probabilities(self, images: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """Probabilities (num_images, num_classes) float32 of images in [0, 1].
 
         The softmax of the logits; where `is_multi_label`, the sigmoid of each.
@@ -283,11 +289,13 @@ class Classifier:
         company = np.concatenate([noise[:1], np.zeros_like(noise), np.ones_like(noise)])
         return not differs(self._answer(noise[:1]), self._answer(company)[:1])
 
-    def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def predict(self, images: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """Predicted class of each image, (num_images,) int64."""
         return self.logits(images, batch_size).argmax(axis=1)
 
-    def accuracy(self, images: np.ndarray, labels: np.ndarray, batch_size: int = 256) -> float:
+    def accuracy(
+        self, images: np.ndarray, labels: np.ndarray, batch_size: int | None = None
+    ) -> float:
         """Share of images whose predicted class is their label."""
         return float((self.predict(images, batch_size) == np.asarray(labels)).mean())
 

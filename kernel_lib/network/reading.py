@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_count
-from kernel_lib.models.classifier import as_classifier
-from kernel_lib.network.compiled import Tap, in_batches
+from kernel_lib.models.classifier import Classifier, as_classifier
+from kernel_lib.network.compiled import Tap, fitting_batch_size, in_batches
 
 
 def taps(model: Any) -> list[Tap]:
@@ -31,7 +31,7 @@ def taps(model: Any) -> list[Tap]:
 
 
 def outputs(
-    model: Any, images: np.ndarray, at: Sequence[str], *, batch_size: int = 128
+    model: Any, images: np.ndarray, at: Sequence[str], *, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """Values at the taps named in `at`, from one forward pass a batch.
 
@@ -39,7 +39,7 @@ def outputs(
         model: a Keras model or a `Classifier`.
         images: (num_images, height, width, channels) in [0, 1].
         at: tap names.
-        batch_size: images in memory at once.
+        batch_size: images in memory at once; None fits the image size and the network.
 
     Returns:
         Tap name -> (num_images, *shape of the tap) float32.
@@ -47,7 +47,7 @@ def outputs(
     classifier = as_classifier(model)
     images = classifier.check_images(images)
     function = classifier.network.outputs_function(list(at))
-    values = in_batches(function, check_count("batch_size", batch_size), images)
+    values = in_batches(function, _size(classifier, images, batch_size), images)
     return dict(zip(at, values[1:], strict=True))
 
 
@@ -57,7 +57,7 @@ def gradients(
     targets: np.ndarray | Sequence[int] | int | None = None,
     at: Sequence[str] | None = None,
     *,
-    batch_size: int = 128,
+    batch_size: int | None = None,
 ) -> np.ndarray | dict[str, np.ndarray]:
     """Gradient of a class logit at the images, or at chosen taps.
 
@@ -67,7 +67,7 @@ def gradients(
         targets: the class of each image, one class for all, or None for the predicted class.
         at: tap names; None for the gradient at the images. All taps come from one forward and
             one backward pass a batch.
-        batch_size: images in memory at once.
+        batch_size: images in memory at once; None fits the image size and the network.
 
     Returns:
         (num_images, height, width, channels) float32, or tap name -> (num_images, *shape).
@@ -75,10 +75,15 @@ def gradients(
     classifier = as_classifier(model)
     images = classifier.check_images(images)
     targets = classifier.check_targets(targets, images)
-    batch_size = check_count("batch_size", batch_size)
+    batch_size = _size(classifier, images, batch_size)
     if at is None:
         function = classifier.network.image_gradient_function()
         return in_batches(function, batch_size, images, targets)[0]
     function = classifier.network.tap_gradients_function(list(at))
     values = in_batches(function, batch_size, images, targets)
     return dict(zip(at, values[1 + len(at) :], strict=True))
+
+
+def _size(classifier: Classifier, images: np.ndarray, batch_size: int | None) -> int:
+    fitting = fitting_batch_size(images.shape[1:], classifier.network)
+    return check_count("batch_size", batch_size or fitting)

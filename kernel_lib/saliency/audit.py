@@ -176,7 +176,7 @@ def audit(
         common_noise=common_noise,
         smooth_samples=50 if test == "smooth" else 1,
         num_display=check_count("num_display", num_display, 1),
-        batch_size=batch_size or fitting_batch_size(explained.shape[1:]),
+        batch_size=batch_size or fitting_batch_size(explained.shape[1:], classifier.network),
         progress=progress,
     )
     check_count("batch_size", setting.batch_size)
@@ -219,7 +219,7 @@ def _unlabelled(classifier: Classifier, explained: np.ndarray, target: str) -> t
     """Without labels, the trained network's own predictions stand in for them."""
     if target == "label":
         raise ValueError("target='label' needs labelled images. Use target='original'.")
-    predicted = classifier.predict(explained, fitting_batch_size(explained.shape[1:]))
+    predicted = classifier.predict(explained)
     return explained, predicted, explained, predicted
 
 

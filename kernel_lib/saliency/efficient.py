@@ -14,6 +14,7 @@ import pandas as pd
 
 from kernel_lib._checks import check_count
 from kernel_lib.models.classifier import as_classifier
+from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.network.weights import restored_weights
 from kernel_lib.report.uncertainty import bootstrap_means, interval, mean_of
 from kernel_lib.saliency.explainer import Explainer, Options
@@ -31,7 +32,7 @@ def efficient_mprt(
     num_bins: Sequence[int] = (50, 100, 200),
     options: Options | None = None,
     seed: int = 0,
-    batch_size: int = 128,
+    batch_size: int | None = None,
 ) -> pd.DataFrame:
     """Relative gain in entropy of each method's maps when the whole network is randomised.
 
@@ -43,7 +44,7 @@ def efficient_mprt(
         num_bins: bins of the histogram; several, because the score depends on them.
         options: settings of the methods.
         seed: seed of weights, noise and intervals.
-        batch_size: images in memory at once.
+        batch_size: images in memory at once; None fits the image size and the network.
 
     Returns:
         One row for each method and number of bins: gain, its interval, and the gain in entropy of
@@ -53,6 +54,8 @@ def efficient_mprt(
     images = classifier.check_images(images)
     check_count("num_seeds", num_seeds)
     chosen = [as_method(method) for method in methods]
+    fitting = fitting_batch_size(images.shape[1:], classifier.network)
+    batch_size = check_count("batch_size", batch_size or fitting)
     targets = classifier.predict(images, batch_size).astype(np.int32)
 
     def entropies() -> np.ndarray:  # (methods, bins, images)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from kernel_lib._checks import check_choice
+from kernel_lib._checks import check_choice, check_count
 from kernel_lib._random import random_stream
 from kernel_lib.models.classifier import as_classifier
+from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.saliency import cams
 from kernel_lib.saliency.explainer import Explainer, Options
 
@@ -112,7 +113,7 @@ def explain(
     method: str | Callable = "gradient",
     *,
     options: Options | None = None,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     backend: str = "kernel_lib",
 ) -> np.ndarray:
     """Explanation maps of images.
@@ -123,7 +124,8 @@ def explain(
         target: the class explained: one an image, one for all, or None for the predicted class.
         method: a name from `methods()`, or a callable (classifier, images, targets) -> maps.
         options: see `Options`.
-        batch_size: images, noisy copies or path steps in memory at once.
+        batch_size: images, noisy copies or path steps in memory at once; None fits the image size
+            and the network.
         backend: "kernel_lib", or "tf_keras_vis" for the methods that library has.
 
     Returns:
@@ -136,7 +138,9 @@ def explain(
     classifier = as_classifier(model)
     images = classifier.check_images(x)
     targets = classifier.check_targets(target, images)
-    explainer = Explainer(classifier, images, targets, options or Options(), batch_size)
+    fitting = fitting_batch_size(images.shape[1:], classifier.network)
+    size = check_count("batch_size", batch_size or fitting)
+    explainer = Explainer(classifier, images, targets, options or Options(), size)
     if check_choice("backend", backend, ("kernel_lib", "tf_keras_vis")) == "tf_keras_vis":
         from kernel_lib.saliency.tf_keras_vis_backend import explain_with_tf_keras_vis
 

@@ -63,7 +63,8 @@ def features(
     pixels = classifier.check_images(images.images if isinstance(images, ImageSet) else images)
     parsed = parse(reduction)
     names = resolve(classifier, taps)
-    batch_size = check_count("batch_size", batch_size or fitting_batch_size(pixels.shape[1:]))
+    fitting = fitting_batch_size(pixels.shape[1:], classifier.network)
+    batch_size = check_count("batch_size", batch_size or fitting)
     rows = images.splits["train"] if isinstance(images, ImageSet) else np.arange(len(pixels))
     recipe = _recipe(classifier, images, pixels, parsed, seed, rows) if cache is not None else {}
     if parsed.name == "pca":

@@ -9,9 +9,10 @@ import tensorflow as tf
 from keras import layers
 
 from kernel_lib.models.classifier import Classifier, as_classifier
-from kernel_lib.network import gradients, outputs, taps
-from kernel_lib.network.compiled import fitting_batch_size, in_batches
+from kernel_lib.network import compiled, gradients, outputs, taps
+from kernel_lib.network.compiled import fitting_batch_size, forward_batch_size, in_batches
 from kernel_lib.network.observe import listen
+from kernel_lib.saliency import Options, explain
 
 
 def functional() -> keras.Model:
@@ -228,3 +229,63 @@ def test_in_batches_joins_what_a_loop_gives():
 def test_batches_shrink_as_images_grow():
     assert fitting_batch_size((28, 28, 1)) == 128
     assert fitting_batch_size((224, 224, 3)) == 8
+
+
+def of_width(width: int, side: int | None = 16) -> Classifier:
+    inputs = layers.Input((side, side, 3))
+    maps = layers.Conv2D(width, 3, padding="same", activation="relu", name="wide")(inputs)
+    narrow = layers.Conv2D(2, 1, name="narrow")(maps)
+    mean = layers.GlobalAveragePooling2D()(narrow)
+    return Classifier(keras.Model(inputs, layers.Dense(2, name="scores")(mean)))
+
+
+@pytest.mark.parametrize("side", [16, None])
+def test_batches_shrink_as_networks_grow(side, monkeypatch):
+    network = of_width(5, side).network
+    for free in (16, 20) if side is None else (16,):
+        floats = free * free * (5 + 2) + 2 + 2  # its layers' outputs, counted by hand
+        assert network.output_bytes((free, free, 3)) == 4 * floats
+        monkeypatch.setattr(compiled, "BATCH_BYTES", 4 * floats * 10 + 1)
+        assert fitting_batch_size((free, free, 3), network) == 10
+        assert forward_batch_size((free, free, 3), network) == 20
+        monkeypatch.setattr(compiled, "BATCH_BYTES", 1)
+        assert fitting_batch_size((free, free, 3), network) == 1
+        monkeypatch.setattr(compiled, "BATCH_BYTES", 10**12)
+        assert fitting_batch_size((free, free, 3), network) == 128
+    assert network.with_preprocess(lambda x: x)._output_bytes is network._output_bytes
+
+
+def test_a_batch_stays_within_its_bytes_at_any_size():
+    for width, side in [(2, 8), (64, 32), (64, 224), (256, 600)]:
+        network = of_width(width, None).network
+        size = fitting_batch_size((side, side, 3), network)
+        taken = size * network.output_bytes((side, side, 3))
+        assert taken <= compiled.BATCH_BYTES or size == 1
+
+
+def test_small_batches_change_no_answer(monkeypatch):
+    classifier = of_width(4)
+    images = np.random.default_rng(0).random((11, 16, 16, 3), np.float32)
+
+    def answers() -> list[np.ndarray]:
+        options = Options(smoothgrad_samples=3)
+        return [
+            classifier.logits(images),
+            gradients(classifier, images, 1),
+            explain(classifier, images, 1, "smoothgrad", options=options),
+        ]
+
+    usual = answers()
+    seen = []
+    original = compiled.in_batches
+
+    def watched(function, size, *arrays):
+        seen.append(size)
+        return original(function, size, *arrays)
+
+    for module in ("models.classifier", "network.reading"):
+        monkeypatch.setattr(f"kernel_lib.{module}.in_batches", watched)
+    monkeypatch.setattr(compiled, "BATCH_BYTES", classifier.network.output_bytes((16, 16, 3)) * 3)
+    for one, other in zip(usual, answers(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert seen == [6, 3]
