@@ -22,7 +22,7 @@ from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
 
 AUDITS = ("doctor", "errors", "invariance", "saliency", "trust")
-_WORTH_A_WORD = 120.0  # seconds; shorter audits start without one
+WORTH_A_WORD = 120.0  # seconds; shorter audits start without one
 _CERTAINLY_SHORT = 2e8  # pixels through the network; not even timed
 _BACKWARD = 3.0  # forward passes a forward and backward pass takes, before it is timed
 
@@ -89,7 +89,7 @@ def forecast(
         "cheaper_seconds": None,
     }
     cheaper = ""
-    if work.cheaper and seconds > _WORTH_A_WORD:
+    if work.cheaper and seconds > WORTH_A_WORD:
         less = work_of(audit, classifier, images, {**(options or {}), **work.cheaper})
         found["cheaper_seconds"] = round(speed.seconds(less), 1)
         told = ", ".join(f"{name}={value!r}" for name, value in work.cheaper.items())
@@ -117,7 +117,7 @@ def announce(
     if (work.forward + _BACKWARD * work.gradient) * pixels < _CERTAINLY_SHORT and not work.other:
         return
     found = forecast(audit, classifier, images, options)
-    if found["seconds"] > _WORTH_A_WORD:
+    if found["seconds"] > WORTH_A_WORD:
         text = found["summary"]
         print(f"{text[0].upper()}{text[1:]}.", file=sys.stderr, flush=True)
 

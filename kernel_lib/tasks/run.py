@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernel_lib._progress import progress as progress_bar
+from kernel_lib._progress import watching
 from kernel_lib.tasks.files import atomic_path
 from kernel_lib.tasks.pool import Pool
 from kernel_lib.tasks.task import Task, with_needs
@@ -39,6 +40,7 @@ def run_tasks(
     workers: int | str = 0,
     retries: int = 2,
     progress: bool = True,
+    told: Callable[[dict[str, str]], None] | None = None,
 ) -> TaskRun:
     """Run tasks and what they need; what `folder` already holds is not run again.
 
@@ -52,6 +54,7 @@ def run_tasks(
             whose scheduler has that address.
         retries: How often a failed task is tried again.
         progress: Show a progress bar.
+        told: Called with what is done whenever a task is done or given up.
     """
     if isinstance(workers, bool) or not isinstance(workers, int | str):
         raise TypeError(
@@ -62,11 +65,13 @@ def run_tasks(
         raise ValueError(f"`workers` must be at least 0. Received: workers={workers}.")
     every = with_needs(tasks)
     run = _Run(every, Path(folder), retries)
-    with contextlib.closing(Pool(workers)) as pool:
+    with contextlib.closing(Pool(workers)) as pool, watching(progress and workers == 0):
         bar = progress_bar(range(len(every)), "Tasks", enabled=progress)
         for _ in bar:
             if not run.finish_one(pool):
                 break
+            if told is not None:
+                told(run.done)
     return TaskRun(run.done, run.failed)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,11 +14,13 @@ import tensorflow as tf
 from kernel_lib.data import load
 from kernel_lib.invariance import zoo
 from kernel_lib.invariance.zoo import stacked
+from kernel_lib.invariance.zoo.build import _Outlook
 from kernel_lib.invariance.zoo.draws import draw_epoch, training_indices
 from kernel_lib.invariance.zoo.recipes import DEFECTS, ModelRecipe
 from kernel_lib.invariance.zoo.stacked import can_stack
 from kernel_lib.invariance.zoo.trainer import assign, initial_weights, template, train_together
 from kernel_lib.models import build as build_network
+from kernel_lib.tasks import Task
 
 LABELS = np.arange(200) % 10
 
@@ -277,6 +281,35 @@ def test_a_zoo_has_a_row_for_each_network(small_zoo):
     assert not built.run.failed
     assert built.data["num_images"] == 300
     assert built.data["digest"] == load("digits", num_images=300).digest
+
+
+def outlook_after(monkeypatch, capsys, tmp_path, seconds, workers=0, kept=()):
+    """What is said once the first of three groups is measured, after so many seconds."""
+    recipes = [ModelRecipe(f"n{n}", "cnn5", epochs=epochs) for n, epochs in enumerate([4, 4, 2])]
+    groups = [[recipe] for recipe in recipes]
+    tasks = [Task(f"measure{n}", "a:b", {"n": n}) for n in range(3)]
+    for n in kept:
+        tasks[n].path(tmp_path).parent.mkdir(parents=True, exist_ok=True)
+        tasks[n].path(tmp_path).touch()
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    outlook = _Outlook(groups, tasks, tmp_path, workers)
+    done = {}
+    for task, at in [(Task("train", "a:b", {}), 1), *((task, seconds) for task in tasks)]:
+        clock[0] = at
+        done[task.key] = ""
+        outlook.told(done)
+    return capsys.readouterr().err
+
+
+def test_a_zoo_says_after_its_first_group_what_the_others_take(monkeypatch, capsys, tmp_path):
+    told = partial(outlook_after, monkeypatch, capsys, tmp_path)
+    assert told(1000).count("others take about 25 min") == 1  # 6 of 4 epochs: 1,500 s
+    assert "The first of 3 groups took 17 min" in told(1000)
+    assert "others take about 12 min" in told(1000, workers=2)
+    assert told(10) == ""  # short
+    assert told(1000, workers="tcp://there") == ""  # nobody knows
+    assert "of 2 groups took 17 min; the others take about 8 min" in told(1000, kept=[0])
 
 
 def test_a_zoo_goes_on_where_it_was(small_zoo):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count
+from kernel_lib.audit.forecast import WORTH_A_WORD, duration
 from kernel_lib.data import load
 from kernel_lib.invariance.assessor import Assessor
 from kernel_lib.invariance.features import feature_names
@@ -150,7 +153,8 @@ def build(
     measured = [
         _tasks(group, images, sweeps, {"mode": mode, "cuts": dict(cuts or {})}) for group in groups
     ]
-    run = run_tasks(measured, folder, workers=workers, progress=progress)
+    told = _Outlook(groups, measured, Path(folder), workers).told if progress else None
+    run = run_tasks(measured, folder, workers=workers, progress=progress, told=told)
     names = feature_names(chosen.grid.is_symmetric)
     setting = {
         "transform": transform,
@@ -177,6 +181,48 @@ def grouped(recipes: Sequence[ModelRecipe], size: int) -> list[list[ModelRecipe]
         else:
             groups.append([recipe])
     return groups
+
+
+class _Outlook:
+    """Says after the first group what the others will take, where that is long.
+
+    Groups that `folder` holds cost nothing. On a cluster nobody knows how many work at once.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[ModelRecipe]],
+        measured: Sequence[Task],
+        folder: Path,
+        workers: int | str,
+    ):
+        missing = [not task.path(folder).exists() for task in measured]
+        self.efforts = {
+            task.key: _effort(group)
+            for group, task, is_missing in zip(groups, measured, missing, strict=True)
+            if is_missing and not isinstance(workers, str)
+        }
+        self.at_once = max(1, int(workers)) if not isinstance(workers, str) else 1
+        self.started = time.monotonic()
+        self.is_told = False
+
+    def told(self, done: Mapping[str, str]) -> None:
+        """Print the outlook once, when the first group is measured."""
+        effort = sum(self.efforts[key] for key in done if key in self.efforts)
+        if self.is_told or not effort:
+            return
+        self.is_told = True
+        left = sum(self.efforts.values()) - effort
+        # The first to be done had others beside it, which are as far.
+        seconds = (time.monotonic() - self.started) * left / (effort * self.at_once)
+        if seconds > WORTH_A_WORD:
+            print(
+                f"The first of {len(self.efforts)} groups took "
+                f"{duration(time.monotonic() - self.started)}; the others take about "
+                f"{duration(seconds)} on this machine. An interrupted run goes on where it was.",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def _effort(group: Sequence[ModelRecipe]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kernel_lib._progress import is_watched
 from kernel_lib.invariance.features import features
 from kernel_lib.invariance.grids import Grid
 from kernel_lib.invariance.signals import Signals, default_taps
@@ -36,7 +37,7 @@ def train(recipe: Mapping[str, Any]) -> Arrays:
     from kernel_lib.invariance.zoo.trainer import train_together
 
     models = [ModelRecipe.read(model) for model in recipe["models"]]
-    weights = train_together(models, _images(recipe["data"]))
+    weights = train_together(models, _images(recipe["data"]), progress=is_watched())
     return {f"{k} {i}": value for k, values in enumerate(weights) for i, value in enumerate(values)}
 
 
@@ -47,7 +48,7 @@ def sweep(recipe: Mapping[str, Any], weights: Arrays) -> Arrays:
     images = _images(recipe["data"])
     classifier = template(recipe["network"], images.image_shape, images.num_classes)
     values = [_listed(weights, k) for k in range(recipe["num_models"])]
-    settings: dict[str, Any] = {"rules": Rules(**recipe["rules"]), "progress": False}
+    settings: dict[str, Any] = {"rules": Rules(**recipe["rules"]), "progress": is_watched()}
     taps = default_taps(classifier.network)
     pool = images.test.sample(recipe["num_images"], 0)
     seen = sweep_weights(classifier, values, pool, recipe["transform"], taps=taps, **settings)
