@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from tqdm.std import tqdm
 
 Item = TypeVar("Item")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 _DELAY = 2.0  # seconds without a bar
 _BEAT = 10.0  # seconds between signs of life while one item takes long
-_watched: ContextVar[bool] = ContextVar("watched", default=False)
+_watched: ContextVar[bool | None] = ContextVar("watched", default=None)  # None: nobody said
 
 
 def progress(
@@ -49,9 +53,28 @@ def watching(enabled: bool) -> Iterator[None]:
         _watched.reset(token)
 
 
-def is_watched() -> bool:
-    """Whether a step of a longer run, which is not told so, should show its own progress."""
-    return _watched.get()
+def is_watched(default: bool = False) -> bool:
+    """Whether a step that is not told so should show its progress; `default` if nobody said."""
+    found = _watched.get()
+    return default if found is None else found
+
+
+def shows_progress(run: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Let all that a function calls show its progress, or be silent, as its `progress` says.
+
+    A function without `progress` is watched, unless a longer run that calls it is not.
+    """
+    parameter = inspect.signature(run).parameters.get("progress")
+
+    @functools.wraps(run)
+    def watched(*args: Given.args, **options: Given.kwargs) -> Result:
+        enabled = is_watched(default=True)
+        if parameter is not None:
+            enabled = bool(options.get("progress", parameter.default))
+        with watching(enabled):
+            return run(*args, **options)
+
+    return watched
 
 
 def _beat(bar: Any, done: threading.Event, thread: int, frame: int) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import threading
 import time
+from dataclasses import replace
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
+from brightness import brightness_images, brightness_network
 from kernel_lib import _progress
-from kernel_lib._progress import is_watched, progress, watching
+from kernel_lib._progress import is_watched, progress, shows_progress, watching
+from kernel_lib.audit.forecast import AUDITS
+from kernel_lib.data import ImageSet
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +74,58 @@ def test_steps_know_whether_they_are_watched():
         assert is_watched()
         raise RuntimeError("stop")
     assert not is_watched()
+
+
+def test_what_is_called_shows_progress_as_its_caller_was_told():
+    @shows_progress
+    def step() -> bool:
+        return is_watched()
+
+    @shows_progress
+    def audit(*, progress: bool = True) -> tuple[bool, bool]:
+        return is_watched(), step()
+
+    assert step()
+    assert audit() == (True, True)
+    assert audit(progress=False) == (False, False)
+    assert not is_watched()
+
+
+def two_tasks() -> ImageSet:
+    images = brightness_images()
+    return replace(images, tasks={"half": np.arange(len(images)) // 4 % 2})
+
+
+class Watching:
+    """A model that notes at the first look at it whether that is watched."""
+
+    seen: ClassVar[list[bool]] = []
+
+    @property
+    def __class__(self):
+        self.seen.append(is_watched())
+        raise RuntimeError("looked at")
+
+
+@pytest.mark.parametrize("name", AUDITS)
+def test_every_audit_hands_its_wish_on(name):
+    run = importlib.import_module(f"kernel_lib.{name}").audit
+    assert inspect.signature(run).parameters["progress"].default is True
+    Watching.seen.clear()
+    for wish in (True, False):
+        with pytest.raises(RuntimeError, match="looked at"):
+            run(Watching(), two_tasks(), progress=wish)
+    assert Watching.seen == [True, False]
+
+
+@pytest.mark.parametrize("name", AUDITS)
+def test_every_audit_says_what_it_will_take_before_it_starts(name, monkeypatch):
+    run = importlib.import_module(f"kernel_lib.{name}").audit
+
+    def announce(audit, classifier, images, options, *, progress):
+        assert (audit, progress) == (name, False)
+        raise RuntimeError("announced")
+
+    monkeypatch.setitem(run.__wrapped__.__globals__, "announce", announce)
+    with pytest.raises(RuntimeError, match="announced"):
+        run(brightness_network(), two_tasks(), progress=False)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_count
+from kernel_lib._progress import shows_progress
 from kernel_lib.audit import image_checks
 from kernel_lib.audit.class_order import ClassOrder, find_class_order
 from kernel_lib.audit.findings import Finding, Intake, in_order
@@ -28,6 +29,7 @@ _kept: dict[str, Intake] = {}  # the last few, as five audits of one network ask
 _MOST_KEPT = 8
 
 
+@shows_progress
 def intake(
     model: Any,
     images: Any,

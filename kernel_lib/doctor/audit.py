@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._checks import check_count
+from kernel_lib._progress import shows_progress
 from kernel_lib.audit.examine import intake, labeled
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude, need_one_class, stops_first
@@ -32,6 +33,7 @@ from kernel_lib.report.provenance import provenance
 _BLAMED_SHARE = 0.1  # of the channels, where no number is given
 
 
+@shows_progress
 def audit(
     model: Any,
     images: ImageSet,

@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from kernel_lib._checks import check_count
+from kernel_lib._progress import is_watched
+from kernel_lib._progress import progress as progress_bar
 from kernel_lib.data import ImageSet
 from kernel_lib.data.labelme_draw import area_average
 from kernel_lib.doctor.gradients import watching
@@ -166,9 +168,10 @@ def ablation(
         return predict_without(classifier, images.images, tap, channels, fill, batch_size)
 
     before, after = without(np.array([], int)), without(blamed)
+    draws = range(num_random if count else 0)
     control = [
         (without(random.choice(others, count, replace=False)) == images.labels).mean()
-        for _ in range(num_random if count else 0)
+        for _ in progress_bar(draws, "Random channels", enabled=is_watched())
     ]
     return {
         "accuracy_before": float((before == images.labels).mean()),

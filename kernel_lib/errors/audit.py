@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib._progress import shows_progress
 from kernel_lib.audit.examine import intake, labeled
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude, need_one_class, stops_first
@@ -33,6 +34,7 @@ LEAST_FILTERS = 3  # that a mutant changes where gamma is left to the audit
 _FOLLOWED = ("msp", "conductance", "label_change_rate", "both")
 
 
+@shows_progress
 def audit(
     model: Any,
     images: ImageSet,

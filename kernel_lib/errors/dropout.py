@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kernel_lib._progress import is_watched, progress
 from kernel_lib.errors.graph import places
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import in_batches
@@ -41,7 +42,7 @@ def dropout_probabilities(
         return None
     function = _pass_function(classifier)
     total = np.zeros((len(images), classifier.num_classes))
-    for number in range(num_passes):
+    for number in progress(range(num_passes), "Dropout", enabled=is_watched()):
         words = tf.constant([seed, number], tf.int32)
         shares = in_batches(lambda batch, words=words: function(batch, words), batch_size, images)
         total += shares[0]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count
+from kernel_lib._progress import shows_progress
 from kernel_lib.audit.examine import intake, opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
@@ -26,6 +27,7 @@ from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.report.provenance import provenance
 
 
+@shows_progress
 def audit(
     model: Any,
     images: ImageSet | np.ndarray,

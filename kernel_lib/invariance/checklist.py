@@ -24,6 +24,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from kernel_lib._checks import check_count, check_number
+from kernel_lib._progress import shows_progress
 from kernel_lib.audit.examine import intake
 from kernel_lib.audit.paired import images_needed, needed_words
 from kernel_lib.audit.statistics import wilson_interval
@@ -42,6 +43,7 @@ LIMITS = {"minimum functionality": 0.15, "invariance": 0.05, "direction": 0.05}
 _SURER = 0.1
 
 
+@shows_progress
 def checklist(
     model: Any,
     images: ImageSet | np.ndarray,

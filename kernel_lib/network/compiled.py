@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kernel_lib._progress import is_watched, progress
 from kernel_lib.network.head import ReadingError, read_scores
 from kernel_lib.network.observe import Listener, listen
 from kernel_lib.network.state import assigned_variables
@@ -340,7 +341,8 @@ def in_batches(
     """
     num_items = len(arrays[0])
     results: list[np.ndarray] = []
-    for start in range(0, num_items, batch_size):
+    starts = range(0, num_items, batch_size)
+    for start in progress(starts, "Images", enabled=len(starts) > 1 and is_watched()):
         batch = slice(start, min(start + batch_size, num_items))
         outputs = function(*(tf.constant(array[batch]) for array in arrays))
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]

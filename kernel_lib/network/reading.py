@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_count
+from kernel_lib._progress import shows_progress
 from kernel_lib.models.classifier import Classifier, as_classifier
 from kernel_lib.network.compiled import Tap, fitting_batch_size, in_batches
 
@@ -30,6 +31,7 @@ def taps(model: Any) -> list[Tap]:
     return as_classifier(model).network.taps()
 
 
+@shows_progress
 def outputs(
     model: Any, images: np.ndarray, at: Sequence[str], *, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
@@ -51,6 +53,7 @@ def outputs(
     return dict(zip(at, values[1:], strict=True))
 
 
+@shows_progress
 def gradients(
     model: Any,
     images: np.ndarray,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib._progress import shows_progress
 from kernel_lib.audit.examine import intake, opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
@@ -35,6 +36,7 @@ TESTS = ("cascade", "independent", "full", "noise", "labels", "random_logit", "s
 MOST_ACCURACY_IMAGES = 1000
 
 
+@shows_progress
 def audit(
     model: Any,
     images: ImageSet | np.ndarray,

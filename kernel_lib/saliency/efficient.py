@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kernel_lib._checks import check_count
+from kernel_lib._progress import is_watched, progress, shows_progress
 from kernel_lib.models.classifier import as_classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.network.weights import restored_weights
@@ -23,6 +24,7 @@ from kernel_lib.saliency.methods import DEFAULT_METHODS, as_method
 from kernel_lib.saliency.randomize import randomize
 
 
+@shows_progress
 def efficient_mprt(
     model: Any,
     images: np.ndarray,
@@ -73,7 +75,7 @@ def efficient_mprt(
     with restored_weights(classifier) as trained:
         before, output_before = entropies(), _output_entropy(classifier.logits(images, batch_size))
         after, output_after = [], []
-        for step in range(num_seeds):
+        for step in progress(range(num_seeds), "Random weights", enabled=is_watched()):
             trained.restore()
             randomize(classifier, None, seed + step)
             after.append(entropies())

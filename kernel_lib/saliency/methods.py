@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from kernel_lib._checks import check_choice, check_count
+from kernel_lib._progress import shows_progress
 from kernel_lib._random import random_stream
 from kernel_lib.models.classifier import as_classifier
 from kernel_lib.network.compiled import fitting_batch_size
@@ -106,6 +107,7 @@ def _call(method: Callable, name: str, explainer: Explainer) -> np.ndarray:
     return maps
 
 
+@shows_progress
 def explain(
     model: Any,
     x: np.ndarray,

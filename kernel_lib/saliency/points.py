@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from kernel_lib._progress import is_watched, progress
 from kernel_lib._random import random_stream
 
 Gradient = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -124,7 +125,8 @@ def _packed(
     """Yield (index of the image of each point, points) in full batches, images in order."""
     num_all = shape[0] * points.num_points
     owners = np.repeat(np.arange(shape[0]), points.num_points)
-    for start in range(0, num_all, batch_size):
+    starts = range(0, num_all, batch_size)
+    for start in progress(starts, "Points near images", enabled=is_watched()):
         stop = min(start + batch_size, num_all)
         batch = np.empty((stop - start, *shape[1:]), np.float32)
         place = start

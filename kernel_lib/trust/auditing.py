@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernel_lib._checks import check_choice, check_count, check_number
+from kernel_lib._progress import shows_progress
 from kernel_lib.audit.examine import opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
@@ -28,6 +29,7 @@ from kernel_lib.trust.taps import resolve
 from kernel_lib.trust.verdict import MULTI_LABEL, SIGNIFICANCE
 
 
+@shows_progress
 def audit(
     model: Any,
     images: ImageSet,

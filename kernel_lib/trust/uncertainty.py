@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
+from kernel_lib._progress import is_watched, progress
 from kernel_lib._random import random_stream
 from kernel_lib.audit.statistics import LEVEL, wilson_interval
 
@@ -99,7 +100,7 @@ def permutation_p_values(
     groups = strata[order].astype(np.float64)
     truth = (predictions == labels).sum(axis=(1, 2))
     at_least = np.zeros(len(predictions), np.int64)
-    for _ in range(num_permutations):
+    for _ in progress(range(num_permutations), "Permutations", enabled=is_watched()):
         # Random numbers below 1 on top of the group numbers shuffle within the groups alone.
         shuffled = labels[np.argsort(groups + random.random(len(labels)))]
         at_least += (predictions == shuffled).sum(axis=(1, 2)) >= truth
