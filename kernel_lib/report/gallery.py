@@ -16,6 +16,7 @@ from urllib.parse import quote
 from kernel_lib.report.page import MARKS
 from kernel_lib.report.result import read_result
 from kernel_lib.tasks import atomic_path
+from kernel_lib.tasks.untrusted import reason_of
 
 PICTURE_WIDTH = 900  # pixels; sharp on dense screens at the width of a card
 MOST_SCORES = 6
@@ -126,7 +127,7 @@ def _card(folder: Path, page_folder: Path) -> tuple[Card, str]:
         try:
             uri = _data_uri(picture)
         except Exception as error:  # Pillow raises anything; the numbers count without a picture
-            problem = f"the picture figures/{picture.name} cannot be read: {_told(error)}"
+            problem = f"the picture figures/{picture.name} cannot be read: {reason_of(error)}"
     links = {name: _link(path, page_folder) for name, path in _files(folder, content).items()}
     card = Card(
         audit=str(content["audit"]).replace("_", " "),
@@ -215,12 +216,5 @@ def _link(path: Path, page_folder: Path) -> str:
 
 
 def _reason(file: Path, folder: Path, error: Exception) -> str:
-    text = _told(error).removeprefix(f"{file} ")
-    return f"{file.relative_to(folder).as_posix()}: {text}"
-
-
-def _told(error: BaseException) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deep"
-    text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    text = reason_of(error).removeprefix(f"{file} ")
+    return f"{file.relative_to(folder).as_posix()}: {text}."

@@ -156,7 +156,7 @@ def test_an_incomplete_verdict_and_a_broken_picture_are_named(tmp_path):
     save(tmp_path / "c")
     (tmp_path / "c" / "figures" / "curves.png").write_bytes(b"no picture")
     reasons = [each.text for each in parsed(gallery(tmp_path)).select(".broken li")]
-    assert reasons[0] == "a/result.json: 'headline' is missing"
+    assert reasons[0] == "a/result.json: 'headline' is missing."
     assert reasons[1].startswith("b/result.json: unknown verdict 'great'")
     assert reasons[2].startswith(
         "c: the picture figures/curves.png cannot be read: cannot identify"
