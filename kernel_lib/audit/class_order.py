@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from kernel_lib.audit.standing import standing_of
 from kernel_lib.audit.statistics import exact_mcnemar
 
 SIGNIFICANCE = 0.001
 LEAST_GAIN = 0.1  # accuracy that another order must gain
+_MOSTLY = 0.5  # matched accuracy from which the order alone explains what is wrong
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class ClassOrder:
     num_images: int
     p_value: float
     shift: int | None
+
+    @property
+    def is_near_permutation(self) -> bool:
+        """Whether most answers are right in this order, so that it explains the errors."""
+        return self.matched_accuracy >= _MOSTLY
 
     def names(self, class_names: Sequence[str]) -> list[str]:
         """The names of the classes in the order of the network's outputs."""
@@ -65,7 +72,7 @@ def _shifted(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> Cla
     for shift in (-1, 1):
         label_of = (np.arange(num_classes) + shift) % num_classes
         found = _compared(label_of, predicted, labels, shift)
-        if found is not None and found.matched_accuracy >= 0.5:
+        if found is not None and found.is_near_permutation:
             return found
     return None
 
@@ -96,6 +103,8 @@ def _compared(
     gain = float(matched.mean() - as_given.mean())
     if p_value >= SIGNIFICANCE or gain < LEAST_GAIN:
         return None
+    if standing_of(label_of[predicted], labels, len(label_of)).is_guessing:
+        return None  # such as one answer for all images, which now is the most common class
     return ClassOrder(
         tuple(int(each) for each in label_of),
         float(as_given.mean()),

@@ -82,7 +82,7 @@ def intake(
     key = digest(
         [
             classifier.digest, classifier.preprocessing_source, images.digest, images.notes,
-            most_images, seed,
+            most_images, seed, classifier.class_names,
         ]
     )  # fmt: skip
     if key not in _kept:
@@ -163,7 +163,9 @@ def _examined(
     if scale.better is not None:
         findings.append(_scale_finding(classifier, scale))
         if classifier.preprocessing_source == "assumed":
-            classifier = classifier.with_preprocessing(scale.better.name, source="measured")
+            classifier = classifier.with_preprocessing(
+                scale.better.preprocessing, source="measured"
+            )
     sample = _sample(_most_telling(judged, ("test", "calibration", "train")), num_images, seed)
     logits = classifier.logits(sample.images, batch_size)
     predicted = logits.argmax(axis=1)
@@ -185,6 +187,7 @@ def _examined(
         )
     network = classifier.describe() | {"calibration_error": _calibration(logits, sample.labels)}
     findings += _network_findings(network)
+    findings[:0] = _number_findings(logits)
     return Intake(
         network,
         _feeding(asked, scale, classifier),
@@ -207,10 +210,11 @@ def without_copies(images: ImageSet) -> ImageSet:
 
 
 def _without_copies(images: ImageSet, findings: list[Finding]) -> tuple[ImageSet, dict[str, Any]]:
-    """Take copies of training images out of the splits that are judged; say what was found."""
+    """Leave out copies, of training images and within the splits that are judged; say so."""
     found = image_checks.leaked(images)
     twice = image_checks.repeated(images)
     counts = {name: len(indices) for name, indices in images.splits.items()}
+    again = {name: image_checks.again(images, name) for name in counts if name != "train"}
     facts = {
         "num_images": len(images),
         "num_classes": images.num_classes,
@@ -218,18 +222,29 @@ def _without_copies(images: ImageSet, findings: list[Finding]) -> tuple[ImageSet
         "exact_copies_across_splits": int(found.exact.sum()),
         "near_copies_across_splits": int((~found.exact).sum()),
         "copies_within_splits": twice,
+        "left_out_within_splits": {name: len(places) for name, places in again.items()},
         "summary": _images_summary(images, counts),
     }
-    if any(twice.values()):
-        told = ", ".join(f"{count} in {name}" for name, count in twice.items() if count)
+    if any(map(len, again.values())):
+        told = ", ".join(f"{len(found)} in {name}" for name, found in again.items() if len(found))
+        many = any(len(again[name]) > _MANY * counts[name] for name in again)
         findings.append(
             Finding(
                 "repeated_images",
-                "note",
-                f"Some images stand more than once in a split ({told}): intervals are a little "
-                "too narrow.",
+                "caution" if many else "note",
+                f"Some images repeat an earlier one of their split ({told}). A picture counts "
+                "once: they are left out of what follows, as they are no further evidence.",
             )
         )
+    if twice.get("train"):
+        text = f"Of the training images, {twice['train']} stand more than once."
+        findings.append(Finding("repeated_images", "note", text))
+    splits = {
+        name: np.setdiff1d(indices, again[name]) if name in again else indices
+        for name, indices in images.splits.items()
+    }
+    if any(map(len, again.values())):
+        images = replace(images, splits=splits)
     if not len(found):
         return images, facts
     copied = found.of[:, 0]
@@ -337,7 +352,27 @@ def _network_findings(facts: dict[str, Any]) -> list[Finding]:
     return [Finding("network", "caution", note) for note in facts["notes"]]
 
 
+def _number_findings(logits: np.ndarray) -> list[Finding]:
+    """Scores that are no numbers: the class they name is arbitrary."""
+    broken = int((~np.isfinite(logits).all(axis=1)).sum())
+    if not broken:
+        return []
+    return [
+        Finding(
+            "not_finite",
+            "stop",
+            f"The network gives NaN or infinite scores for {broken} of {len(logits)} images, so "
+            "its answers there are arbitrary.",
+            "Look for broken weights: [w.path for w in model.weights if not "
+            "np.isfinite(keras.ops.convert_to_numpy(w)).all()]; where that is [], look for a "
+            "division, root or logarithm of zero in the network, or another preprocessing.",
+        )
+    ]
+
+
 def _calibration(logits: np.ndarray, labels: np.ndarray) -> float:
+    if not np.isfinite(logits).all():
+        return float("nan")
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     confidence = (shares / shares.sum(axis=1, keepdims=True)).max(axis=1)
     return expected_calibration_error(confidence, logits.argmax(axis=1) == labels)
@@ -367,7 +402,8 @@ def _scale_finding(classifier: Classifier, scale: ScaleTest) -> Finding:
         f"{better.standing.num_images} images outside the test split, as {current.name!r} on "
         f"{current.standing.accuracy:.1%} (paired exact test, p = {better.p_value:.1g})"
     )
-    cure = f"preprocessing={better.name!r}"  # of a template, a form, `load` and `Classifier`
+    # Of a template, a form, `load` and `Classifier`.
+    cure = f"preprocessing={better.as_argument}"
     if classifier.preprocessing_source == "assumed":
         return Finding(
             "scale",
@@ -469,7 +505,15 @@ def _class_findings(
 
 
 def _order_finding(order: ClassOrder, names: tuple[str, ...]) -> Finding:
-    how = " (an off-by-one)" if order.shift is not None else ""
+    how = " (an off-by-one)" if order.shift is not None and order.is_near_permutation else ""
+    cure = f"class_names={order.names(names)!r}."
+    if order.is_near_permutation:
+        cure = f"Name the classes in the order of the network's outputs: {cure}"
+    else:  # such as inverted images: an order that fits better does not explain the errors
+        cure = (
+            "Even then most answers are wrong, so look first at how the network is fed "
+            f"(preprocessing); the order that fits best is {cure}"
+        )
     return Finding(
         "class_order",
         "stop",
@@ -477,8 +521,7 @@ def _order_finding(order: ClassOrder, names: tuple[str, ...]) -> Finding:
         f"right on {order.accuracy:.1%} as labelled, and on {order.matched_accuracy:.1%} of "
         f"{order.num_images} images once its outputs are matched to the labels "
         f"(paired exact test, p = {order.p_value:.1g}).",
-        f"Name the classes in the order of the network's outputs: class_names="
-        f"{order.names(names)!r}.",
+        cure,
     )
 
 

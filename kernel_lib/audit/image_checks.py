@@ -2,7 +2,9 @@
 
 Copies of training images among the images an audit rests on would let it praise memory. Exact
 copies have the same pixels. Near copies look alike at 8 x 8 cells (a perceptual signature) and
-differ by no more than what storing them again does, pixel by pixel.
+differ by no more than what storing them again does, pixel by pixel. Within a class an image that
+was mirrored, or given another brightness and contrast, is a near copy too; between classes that may
+be the very difference.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def leaked(images: ImageSet) -> Copies:
     found = []
     for position, name in enumerate(order[1:], start=1):
         known = np.concatenate([images.splits[each] for each in order[:position]])
-        found.append(copies(images.images, images.splits[name], known))
+        found.append(copies(images.images, images.splits[name], known, images.labels))
     return Copies(
         np.concatenate([each.of for each in found]), np.concatenate([each.exact for each in found])
     )
@@ -59,12 +61,27 @@ def repeated(images: ImageSet) -> dict[str, int]:
     }
 
 
-def copies(pixels: np.ndarray, asked: np.ndarray, known: np.ndarray) -> Copies:
+def again(images: ImageSet, split: str) -> np.ndarray:
+    """Indices of the images of a split that copy, exactly or nearly, an earlier one in it."""
+    indices = np.sort(images.splits[split])
+    if len(indices) < 2:
+        return indices[:0]
+    prints = _fingerprints(images.images, indices)
+    first = np.sort(np.unique(prints, return_index=True)[1])
+    exact, kept = np.delete(indices, first), indices[first]
+    near = {
+        image for image, _ in _near(images.images, kept, kept, images.labels, earlier_only=True)
+    }
+    return np.union1d(exact, np.array(sorted(near), indices.dtype))
+
+
+def copies(pixels: np.ndarray, asked: np.ndarray, known: np.ndarray, labels: np.ndarray) -> Copies:
     """Which of the images at `asked` are copies of one at `known`.
 
     Args:
         pixels: (num_images, height, width, channels) in [0, 1].
         asked, known: disjoint indices.
+        labels: (num_images,) classes.
     """
     pairs: dict[int, tuple[int, bool]] = {}
     if len(asked) and len(known):
@@ -73,7 +90,7 @@ def copies(pixels: np.ndarray, asked: np.ndarray, known: np.ndarray) -> Copies:
             if print_ in first_with:
                 pairs[int(image)] = (int(first_with[print_]), True)
         rest = np.array([image for image in asked if int(image) not in pairs], np.int64)
-        for image, other in _near(pixels, rest, known):
+        for image, other in _near(pixels, rest, known, labels):
             pairs.setdefault(image, (other, False))
     images = sorted(pairs)
     of = np.array([(image, pairs[image][0]) for image in images], np.int64).reshape(-1, 2)
@@ -93,24 +110,63 @@ def _fingerprints(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
     return found
 
 
-def _near(pixels: np.ndarray, asked: np.ndarray, known: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Pairs that look alike at 8 x 8 cells and nearly agree pixel by pixel."""
+def _near(
+    pixels: np.ndarray,
+    asked: np.ndarray,
+    known: np.ndarray,
+    labels: np.ndarray,
+    *,
+    earlier_only: bool = False,
+) -> Iterator[tuple[int, int]]:
+    """Pairs that look alike at 8 x 8 cells and nearly agree pixel by pixel.
+
+    With `earlier_only`, `asked` and `known` are the same and an image is held only against those
+    before it.
+    """
     if not len(asked):
         return
-    known_signs, asked_signs = signatures(pixels, known), signatures(pixels, asked)
-    limit = known_signs.shape[1] * SIGNATURE_DISTANCE**2
-    known_norms = (known_signs**2).sum(axis=1)
-    nearest = min(_NEAREST, len(known))
-    for start in range(0, len(asked), _ROWS):
-        rows = asked_signs[start : start + _ROWS]
-        squares = (rows**2).sum(axis=1)[:, None] + known_norms - 2 * rows @ known_signs.T
-        columns = np.argpartition(squares, nearest - 1, axis=1)[:, :nearest]
-        close = np.take_along_axis(squares, columns, axis=1) <= limit
-        for row, place in zip(*np.nonzero(close), strict=True):
-            image, other = int(asked[start + row]), int(known[columns[row, place]])
-            difference = float(np.square(pixels[image] - pixels[other]).mean()) ** 0.5
-            if difference <= PIXEL_DISTANCE * float(pixels[image].std()):
+    known_signs = signatures(pixels, known)
+    for mirrored in (False, True):
+        looks = pixels[:, :, ::-1] if mirrored else pixels  # a view
+        for row, column in _alike(signatures(looks, asked), known_signs, earlier_only):
+            image, other = int(asked[row]), int(known[column])
+            same_class = bool(labels[image] == labels[other])
+            if mirrored and not same_class:
+                continue
+            if _distance(looks[image], pixels[other], fitted=same_class) <= PIXEL_DISTANCE:
                 yield image, other
+
+
+def _alike(asked: np.ndarray, known: np.ndarray, earlier_only: bool) -> Iterator[tuple[int, int]]:
+    """Rows of signatures in `asked` and of the nearest in `known`, where these are close."""
+    limit = known.shape[1] * SIGNATURE_DISTANCE**2
+    norms = (known**2).sum(axis=1)
+    for start in range(0, len(asked), _ROWS):
+        rows = asked[start : start + _ROWS]
+        squares = norms - 2 * rows @ known.T
+        close = squares <= limit - (rows**2).sum(axis=1)[:, None]
+        if earlier_only:
+            close &= np.arange(len(known)) < start + np.arange(len(rows))[:, None]
+        for row in np.flatnonzero(close.any(axis=1)):
+            columns = np.flatnonzero(close[row])
+            for column in columns[np.argsort(squares[row, columns], kind="stable")][:_NEAREST]:
+                yield start + int(row), int(column)
+
+
+def _distance(one: np.ndarray, other: np.ndarray, *, fitted: bool) -> float:
+    """Root mean square of the difference of two images, in deviations of the first.
+
+    Where `fitted`, of what is left once the other explains the first up to brightness and contrast:
+    sqrt(1 - r^2) with the correlation r of their pixels.
+    """
+    spread = float(one.std())
+    if spread == 0:
+        return np.inf
+    if not fitted:
+        return float(np.square(one - other).mean()) ** 0.5 / spread
+    product = float(((one - one.mean()) * (other - other.mean())).mean())
+    correlation = product / max(spread * float(other.std()), 1e-12)
+    return float(np.sqrt(max(0.0, 1 - correlation**2))) if correlation > 0 else np.inf
 
 
 def signatures(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -120,11 +176,13 @@ def signatures(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """
     height, width = pixels.shape[1:3]
     down, across = (np.linspace(0, side, CELLS + 1).astype(int)[:-1] for side in (height, width))
-    found = np.empty((len(indices), min(CELLS, height) * min(CELLS, width)), np.float32)
+    down, across = np.unique(down), np.unique(across)
+    areas = np.outer(np.diff(down, append=height), np.diff(across, append=width)).ravel()
+    found = np.empty((len(indices), len(areas)), np.float32)
     for start in range(0, len(indices), _ROWS):
         part = pixels[indices[start : start + _ROWS]].mean(axis=3)
-        sums = np.add.reduceat(np.add.reduceat(part, np.unique(down), 1), np.unique(across), 2)
-        cells = sums.reshape(len(part), -1) * (found.shape[1] / (height * width))
+        sums = np.add.reduceat(np.add.reduceat(part, down, 1), across, 2)
+        cells = sums.reshape(len(part), -1) / areas
         spread = part.std(axis=(1, 2))[:, None]
         cells = (cells - part.mean(axis=(1, 2))[:, None]) / np.maximum(spread, 1e-6)
         found[start : start + _ROWS] = np.where(spread > _FLAT, cells, 1e3)

@@ -13,17 +13,22 @@ IN_ORDER = "labels brought into the network's order of classes by name"
 _MOST_WRITTEN_OUT = 30  # names in a line to paste
 
 
-def aligned(images: ImageSet, class_names: Sequence[str], model_name: str) -> ImageSet:
+def aligned(
+    images: ImageSet, class_names: Sequence[str], model_name: str, *, said: bool = False
+) -> ImageSet:
     """Return `images` with labels in the order of a network's classes; see `Classifier.aligned`.
 
     Args:
         images: any image set; one without labels comes back as it is.
         class_names: of the network, in the order of its outputs.
         model_name: what messages call it.
+        said: whether somebody named the classes; then numbers are names too, if the images have the
+            same ones.
     """
+    numbers = said and set(images.class_names) <= set(class_names)
     if images.class_names in (UNLABELLED, tuple(class_names)):
         return images
-    if only_counted(class_names) or only_counted(images.class_names):
+    if (only_counted(class_names) and not numbers) or only_counted(images.class_names):
         if images.num_classes != len(class_names):
             raise ValueError(_other_number(images, class_names, model_name))
         return images
@@ -32,9 +37,11 @@ def aligned(images: ImageSet, class_names: Sequence[str], model_name: str) -> Im
     return with_classes(images, class_names, done=IN_ORDER)
 
 
-def check_order(images: ImageSet, class_names: Sequence[str], model_name: str) -> None:
+def check_order(
+    images: ImageSet, class_names: Sequence[str], model_name: str, *, said: bool = False
+) -> None:
     """Refuse images whose classes are not the network's, or are in another order."""
-    in_order = aligned(images, class_names, model_name)
+    in_order = aligned(images, class_names, model_name, said=said)
     if in_order.class_names != images.class_names:
         raise ValueError(
             f"The images have the classes {quoted(images.class_names)}, in another order than the "

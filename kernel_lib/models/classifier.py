@@ -54,6 +54,7 @@ class Classifier:
             log-odds of independent probabilities where no sigmoid can be found.
         output: position or name of the output to audit, where the model has several.
         class_names: one name a class.
+        names_said: whether somebody gave these names; then even numbers are names.
         input_size: height and width, or one number for both, where the model leaves them free:
             all images then have this size. None: any size that the model can take.
         name: what reports call the model.
@@ -105,6 +106,7 @@ class Classifier:
         self.num_classes = noise_logits.shape[1]
         self._refuse_hidden_probabilities(noise_logits)
         self.class_names = _class_names(class_names, self.num_classes)
+        self.names_said = class_names is not None
 
     def _first_run(self) -> tuple[tuple[int, int], np.ndarray]:
         """Run two noise images, at the first size that works; return the size and the logits."""
@@ -245,6 +247,7 @@ class Classifier:
         """Return the same model with other names of its classes."""
         other = copy.copy(self)
         other.class_names = _class_names(class_names, self.num_classes)
+        other.names_said = True
         other.history = list(self.history)
         return other
 
@@ -307,7 +310,14 @@ class Classifier:
         Raises:
             ValueError: wrong rank or shape, an empty batch, NaN, or values outside [0, 1].
         """
-        images = within_rounding(np.asarray(images, np.float32))
+        try:
+            images = within_rounding(np.asarray(images, np.float32))
+        except (TypeError, ValueError):
+            raise ValueError(
+                "Images must be one array of numbers (num_images, height, width, channels). "
+                f"Received: {type(images).__name__} that is none, as images of different sizes "
+                "are not: bring them to one size."
+            ) from None
         expected = tuple("any" if size is None else size for size in self.input_shape)
         fits = images.ndim == 4 and all(
             want is None or want == got
@@ -329,21 +339,22 @@ class Classifier:
         `aligned` brings the same classes into order first.
         """
         self.check_images(images.images[:1])
-        class_order.check_order(images, self.class_names, self.name)
+        class_order.check_order(images, self.class_names, self.name, said=self.names_said)
 
     def aligned(self, images: ImageSet) -> ImageSet:
         """Return `images` with their labels in the order of this network's classes, by name.
 
         Names that differ only in case, spaces, underscores or hyphens match. Images of some of the
         classes only are mapped too. Where the network or the images have numbers instead of names,
-        the order is kept. What was done stands in `images.notes`; where nothing need be done, and
-        for images without labels, the same set comes back.
+        the order is kept, unless the caller said the numbers and the images have the same ones: a
+        folder read as text has "10" before "2". What was done stands in `images.notes`; where
+        nothing need be done, and for images without labels, the same set comes back.
 
         Raises:
             ValueError: If images are of a class that the network does not have, or numbers of
                 classes differ where there are no names to go by. The message holds the cure.
         """
-        return class_order.aligned(images, self.class_names, self.name)
+        return class_order.aligned(images, self.class_names, self.name, said=self.names_said)
 
     def check_targets(self, targets: Any, images: np.ndarray) -> np.ndarray:
         """Return one class index an image; None means each image's predicted class."""

@@ -24,8 +24,8 @@ def as_preprocessing(value: Any, folder: str | os.PathLike[str] = ".") -> Prepro
 
     Args:
         value: a name of `NAMED` or `ALIASES`; text "scale,offset", with one number a channel
-            "r,g,b;r,g,b"; a path to a `.json` file with scale and offset, or to a `.npy` or
-            `.npz` file with a mean image; a pair `(scale, offset)`; a dictionary with the keys
+            "r,g,b;r,g,b"; a dictionary, see below, as JSON text; a path to a `.json` file with
+            scale and offset, or to a `.npy` or `.npz` file with a mean image; a pair `(scale, offset)`; a dictionary with the keys
             `scale`, `offset`, `reverse_channels` or `file`; or a Keras layer.
         folder: where a relative path starts.
 
@@ -66,6 +66,8 @@ def _is_file(text: str) -> bool:
 
 
 def _from_text(text: str) -> Preprocessing:
+    if text.lstrip().startswith("{"):
+        return _from_json_text(text)
     name = text.strip().lower()
     name = ALIASES.get(name, name)
     if name in NAMED:
@@ -76,6 +78,16 @@ def _from_text(text: str) -> Preprocessing:
     except ValueError:
         raise _unknown(text) from None
     return _from_pair(scale, offset, text)
+
+
+def _from_json_text(text: str) -> Preprocessing:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise _unknown(text) from None
+    if not value.keys() & {"scale", "offset"}:  # a file belongs beside a file
+        raise _unknown(text)
+    return as_preprocessing({name: value[name] for name in value if name != "file"})
 
 
 def _from_pair(scale: Any, offset: Any, received: Any) -> Preprocessing:

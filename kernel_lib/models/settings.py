@@ -136,12 +136,13 @@ def write_settings(classifier: Classifier, path: Path) -> None:
         with atomic_path(arrays) as temporary:
             save_image(choice.preprocessing, temporary)
         described = {"file": arrays.name}
+    named = classifier.is_named or classifier.names_said
     settings = {
         "preprocessing": described,
         "preprocessing_source": choice.source,
         "head": classifier.head,
         "output": classifier.network.output,
-        "class_names": list(classifier.class_names) if classifier.is_named else None,
+        "class_names": list(classifier.class_names) if named else None,
         "input_size": classifier.settings()["input_size"],
         "name": classifier.name,
     }

@@ -60,3 +60,18 @@ def test_networks_in_the_right_order_are_left_alone(accuracy):
 def test_a_network_that_says_one_class_has_no_order():
     labels = np.arange(200) % 4
     assert find_class_order(np.full(200, 2), labels, 4) is None
+
+
+def test_one_answer_for_all_is_no_order_however_common_its_new_class():
+    labels = np.r_[np.zeros(20, int), np.ones(380, int)]
+    assert find_class_order(np.zeros(400, int), labels, 2) is None
+
+
+def test_an_order_in_which_most_answers_are_wrong_does_not_explain_them():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 10, 1000)
+    predicted = np.where(random.random(1000) < 0.35, (labels + 3) % 10, (labels + 5) % 10)
+    predicted = np.where(random.random(1000) < 0.6, random.integers(0, 10, 1000), predicted)
+    order = find_class_order(predicted, labels, 10)
+    assert order is not None
+    assert not order.is_near_permutation

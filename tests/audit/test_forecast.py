@@ -86,7 +86,7 @@ def test_unknown_options_and_audits_are_named(network, images):
         work_of("saliency", network, images, {"num_sedes": 2})
     with pytest.raises(ValueError, match="`audit` must be one of"):
         forecast("salience", network, images)
-    with pytest.raises(TypeError, match="only with `audit`"):
+    with pytest.raises(TypeError, match="with its name, such as audit"):
         kl.intake(network, images, num_seeds=2)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kernel_lib.audit.image_checks import leaked, quality, repeated
+from kernel_lib.audit.image_checks import again, leaked, quality, repeated
 from kernel_lib.data import ImageSet, load
 
 
@@ -98,3 +98,31 @@ def test_a_blurred_image_among_sharp_ones():
     pixels = random.random((10, 32, 32, 1), np.float32)
     pixels[4] = np.linspace(0, 1, 32, dtype=np.float32)[:, None, None]
     assert quality(pixels)["blurred"].tolist() == [4]
+
+
+ALTERED = {
+    "mirrored": lambda image: image[:, ::-1],
+    "darker": lambda image: 0.7 * image + 0.1,
+    "mirrored and darker": lambda image: 0.7 * image[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("how", ALTERED)
+def test_an_altered_image_is_a_near_copy_within_its_class_only(how):
+    pixels = photos(20, side=30)  # no whole number of cells
+    pixels[18] = ALTERED[how](pixels[2])
+    images = image_set(pixels, 10, 5)  # labels are odd and even numbers
+    assert leaked(images).of.tolist() == [[18, 2]]
+    pixels[17], pixels[18] = pixels[18], photos(1, side=30, seed=5)[0]
+    assert len(leaked(image_set(pixels, 10, 5))) == 0  # another class: that may be the difference
+
+
+def test_images_that_stand_again_in_their_split_are_all_but_the_first():
+    pixels = photos(30)
+    random = np.random.default_rng(0)
+    for place in (21, 22, 23, 24, 25, 26, 27):  # many near copies of one image, one of them exact
+        noise = random.normal(0, 0.002, pixels[20].shape) if place > 21 else 0
+        pixels[place] = np.clip(pixels[20] + noise, 0, 1)
+    images = image_set(pixels, 10, 5)
+    assert again(images, "test").tolist() == [21, 22, 23, 24, 25, 26, 27]
+    assert again(images, "calibration").tolist() == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -285,9 +287,6 @@ def test_without_test_images_it_is_said_whose_accuracy_is_told():
 
 
 def test_every_finding_is_in_the_docs_with_its_severity():
-    import ast
-    from pathlib import Path
-
     root = Path(kl.__file__).parents[1]
     tree = ast.parse((root / "kernel_lib" / "audit" / "examine.py").read_text(encoding="utf-8"))
     calls = [each for each in ast.walk(tree) if isinstance(each, ast.Call)]
@@ -298,3 +297,113 @@ def test_every_finding_is_in_the_docs_with_its_severity():
     for name, severity, *_ in made:
         if isinstance(severity, ast.Constant):
             assert severity.value in rows[f"`{name.value}`"].split("|")[2]
+
+
+# scale and offset of a network's input, for images in [0, 1], that no named scale brings about
+RARER = {
+    "inverted bytes": (-255.0, 255.0),
+    "standardized": (1 / 0.2, -0.8 / 0.2),
+}
+
+
+@pytest.mark.parametrize("how", RARER)
+def test_a_rarer_scale_is_measured_too_and_its_cure_works(how):
+    scale, offset = RARER[how]
+    images = brightness_images(400)
+    if how == "standardized":
+        mean, deviation = images.images.mean(), images.images.std()
+        scale, offset = float(1 / deviation), float(-mean / deviation)
+    asked = classifier(scale=scale, offset=offset)
+    found = intake(asked, images)
+    assert found.feeding["source"] == "measured"
+    assert found.standing.accuracy > 0.97
+    (finding,) = named(found, "scale")
+    told = finding.cure.split("preprocessing=")[1].removesuffix(".")
+    cured = intake(
+        classifier(scale=scale, offset=offset, preprocessing=ast.literal_eval(told)), images
+    )
+    assert not named(cured, "scale")
+    assert cured.standing.accuracy == found.standing.accuracy
+
+
+def test_blue_first_is_measured_and_its_cure_works():
+    """The class is the brightness of blue; the network looks at the first channel."""
+    random = np.random.default_rng(0)
+    base = brightness_images(400)
+    pixels = random.random((*base.images.shape[:3], 3), np.float32)
+    pixels[..., 2] = base.images[..., 0]
+    images = dataclasses.replace(base, images=pixels)
+    grey = brightness_network()
+    image = keras.Input(images.image_shape)
+    model = keras.Model(image, grey(keras.layers.Lambda(lambda x: x[..., :1])(image)))
+    found = intake(kl.models.Classifier(model), images)
+    assert found.standing.accuracy == 1
+    assert found.classifier.preprocessing.reverse_channels
+    (finding,) = named(found, "scale")
+    told = finding.cure.split("preprocessing=")[1].removesuffix(".")
+    cured = intake(kl.models.Classifier(model, preprocessing=ast.literal_eval(told)), images)
+    assert cured.standing.accuracy == 1
+    assert not named(cured, "scale")
+
+
+def test_images_that_stand_many_times_are_no_further_evidence():
+    """A dozen images, sixty times each, are a dozen images."""
+    images = brightness_images(400, noise=0.3)
+    few = images.splits["test"][:12]
+    others = [images.splits[name] for name in ("train", "calibration")]
+    places = np.concatenate([*others, np.tile(few, 60)])
+    ends = np.cumsum([len(each) for each in others])
+    splits = dict(
+        zip(("train", "calibration", "test"), np.split(np.arange(len(places)), ends), strict=True)
+    )
+    repeated = dataclasses.replace(
+        images, images=images.images[places], labels=images.labels[places], splits=splits
+    )
+    found = intake(classifier(preprocessing="unit"), repeated)
+    assert found.standing.num_images == 12
+    assert len(found.image_set.splits["test"]) == 12
+    assert "708 in test" in named(found, "repeated_images")[0].text
+    assert named(found, "few_images")
+
+
+def test_scores_that_are_no_numbers_stop_the_verdict():
+    model = brightness_network()
+    model.set_weights([np.full_like(each, np.nan) for each in model.get_weights()])
+    found = intake(kl.models.Classifier(model), brightness_images(200))
+    assert found.stops[0].name == "not_finite"
+    assert "NaN" in found.headline
+
+
+def test_the_cure_of_folders_named_by_numbers_works():
+    """A folder is read as text, "10" before "2"; the network has its classes in order of number."""
+    numbers = [str(number) for number in range(12)]
+    as_text = sorted(numbers)
+    random = np.random.default_rng(0)
+    labels = np.tile(np.arange(12), 50)  # positions in `as_text`
+    levels = np.array([int(name) for name in as_text])[labels]
+    pixels = (levels[:, None, None, None] + 0.5 + random.uniform(-0.3, 0.3, (600, 8, 8, 1))) / 12
+    images = kl.data.ImageSet(pixels.astype(np.float32), labels, as_text)
+    steps = np.arange(12.0)  # the largest of k * x - k**2 / 2 at x = 12 times the mean, less a half
+    image = keras.Input((8, 8, 1))
+    mean = keras.layers.GlobalAveragePooling2D()(image)
+    model = keras.Model(image, keras.layers.Dense(12)(mean))
+    model.set_weights([12 * steps[None], -(steps**2) / 2 - steps / 2])
+    found = intake(kl.models.Classifier(model), images)
+    assert found.stops[0].name == "class_order"
+    told = ast.literal_eval(found.stops[0].cure.split("class_names=")[1].removesuffix("."))
+    assert told == numbers
+    for cured in (
+        intake(kl.models.Classifier(model, class_names=told), images),
+        intake(kl.models.Classifier(model).with_class_names(told), images),
+        intake(model, images.with_classes(told)),
+    ):
+        assert not cured.stops
+        assert cured.standing.accuracy > 0.99
+
+
+def test_numbers_that_were_said_as_names_are_stored(tmp_path):
+    numbers = [str(number) for number in range(4)]
+    for names in (None, numbers):
+        saved = classifier(class_names=names).save(tmp_path / f"{names is None}.keras")
+        loaded = kl.models.load(saved)
+        assert loaded.names_said is (names is not None)
