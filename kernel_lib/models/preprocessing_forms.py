@@ -25,8 +25,9 @@ def as_preprocessing(value: Any, folder: str | os.PathLike[str] = ".") -> Prepro
     Args:
         value: a name of `NAMED` or `ALIASES`; text "scale,offset", with one number a channel
             "r,g,b;r,g,b"; a dictionary, see below, as JSON text; a path to a `.json` file with
-            scale and offset, or to a `.npy` or `.npz` file with a mean image; a pair `(scale, offset)`; a dictionary with the keys
-            `scale`, `offset`, `reverse_channels` or `file`; or a Keras layer.
+            scale and offset, or to a `.npy` or `.npz` file with a mean image; a pair
+            `(scale, offset)`; a dictionary with the keys `scale`, `offset`, `reverse_channels` or
+            `file`; or a Keras layer.
         folder: where a relative path starts.
 
     Raises:

@@ -204,3 +204,13 @@ def test_whole_numbers_are_rounded_and_pass_their_gradient():
         tape.watch(images)
         total = tf.reduce_sum(classifier.preprocessing.apply(images))
     np.testing.assert_array_equal(tape.gradient(total, images), np.full(IMAGES.shape, 255.0))
+
+
+def test_a_dictionary_as_json_text():
+    text = '{"scale": [1.0], "offset": [0.0], "reverse_channels": true}'
+    assert as_preprocessing(text) == as_preprocessing(
+        {"scale": [1.0], "offset": [0.0], "reverse_channels": True}
+    )
+    for wrong in ("{", "{}", '{"file": "mean.npy"}', '{"scale": "x"}'):
+        with pytest.raises(ValueError, match="`preprocessing` must be"):
+            as_preprocessing(wrong)
