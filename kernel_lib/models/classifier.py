@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from kernel_lib._checks import check_choice, check_count
 from kernel_lib.data._validation import within_rounding
+from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.models import class_order
 from kernel_lib.models.input_shapes import checked_size, image_shape, trial_shapes
@@ -53,7 +54,8 @@ class Classifier:
             where several sigmoid units end the model); "multi_label_probabilities" takes the
             log-odds of independent probabilities where no sigmoid can be found.
         output: position or name of the output to audit, where the model has several.
-        class_names: one name a class.
+        class_names: one name a class, in the order of the outputs, in any form that
+            `kernel_lib.data.load` takes: a list, `{name: index}`, "cat,dog", or a file.
         names_said: whether somebody gave these names; then even numbers are names.
         input_size: height and width, or one number for both, where the model leaves them free:
             all images then have this size. None: any size that the model can take.
@@ -78,7 +80,7 @@ class Classifier:
         preprocessing: Any = "auto",
         head: str = "auto",
         output: int | str | None = None,
-        class_names: Sequence[str] | None = None,
+        class_names: ClassNames | None = None,
         input_size: int | Sequence[int] | None = None,
         name: str | None = None,
     ):
@@ -243,7 +245,7 @@ class Classifier:
             return self
         return self.with_preprocessing(other.preprocessing_choice)
 
-    def with_class_names(self, class_names: Sequence[str]) -> Classifier:
+    def with_class_names(self, class_names: ClassNames) -> Classifier:
         """Return the same model with other names of its classes."""
         other = copy.copy(self)
         other.class_names = _class_names(class_names, self.num_classes)
@@ -542,12 +544,20 @@ def check_unit_range(images: np.ndarray) -> None:
         )
 
 
-def _class_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
+def _class_names(names: ClassNames | None, num_classes: int) -> tuple[str, ...]:
     if names is None:
         return tuple(str(index) for index in range(num_classes))
+    if isinstance(names, str | os.PathLike | Mapping):  # whose own order is none
+        names = class_name_list(names)
     if len(names) != num_classes:
+        hint = (
+            " Where the first output is a background class, as in some networks of ImageNet, name "
+            "it too: class_names=['background', *class_names]."
+            if len(names) == num_classes - 1
+            else ""
+        )
         raise ValueError(
-            f"The model has {num_classes} classes. Received: {len(names)} class names."
+            f"The model has {num_classes} classes. Received: {len(names)} class names.{hint}"
         )
     return tuple(str(name) for name in names)
 

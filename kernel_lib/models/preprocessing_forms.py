@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -84,7 +85,7 @@ def _from_text(text: str) -> Preprocessing:
 def _from_json_text(text: str) -> Preprocessing:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _unknown(text) from None
     if not value.keys() & {"scale", "offset"}:  # a file belongs beside a file
         raise _unknown(text)

@@ -145,3 +145,26 @@ def test_values_out_of_range_by_rounding_are_clipped() -> None:
     assert network().check_images(images).min() == 0
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
         network().check_images(images * 1.01)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"blue": 2, "red": 0, "green": 1},  # written in another order than that of the outputs
+        {2: "blue", 0: "red", 1: "green"},
+        "red,green,blue",
+    ],
+)
+def test_a_network_takes_its_names_in_every_form(names: Any) -> None:
+    assert network(names).class_names == NAMES
+    assert network(None).with_class_names(names).class_names == NAMES
+    assert accuracy(network(names), network(names).aligned(colors(("blue", "green", "red")))) == 1
+
+
+def test_a_background_class_without_a_name_is_asked_for() -> None:
+    class_names = list(NAMES)
+    with pytest.raises(ValueError, match="background class") as caught:
+        network(class_names, 4)
+    told = str(caught.value).split("class_names=")[1].removesuffix(".")
+    assert told == "['background', *class_names]"
+    assert network(["background", *class_names], 4).num_classes == 4
