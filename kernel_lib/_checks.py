@@ -24,7 +24,8 @@ def check_number(
 ) -> float:
     """Return `value` as a float that lies in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}.")
+        bounds = "" if low is None and high is None else f" in {_interval(low, high)}"
+        raise TypeError(f"`{name}` must be a number{bounds}. Received: {name}={value!r}.")
     number = float(value)
     outside = number != number or (low is not None and number < low)
     if outside or (high is not None and number > high):
@@ -32,13 +33,24 @@ def check_number(
     return number
 
 
-def check_count(name: str, value: object, low: int = 1) -> int:
-    """Return `value` as an int that is at least `low`."""
+def check_count(name: str, value: object, low: int = 1, high: int | None = None) -> int:
+    """Return `value` as an int from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"`{name}` must be a whole number. Received: {name}={value!r}.")
+        raise TypeError(
+            f"`{name}` must be a whole number{_counted(low, high)}. Received: {name}={value!r}."
+        )
     if value < low:
-        raise ValueError(f"`{name}` must be at least {low}. Received: {name}={value}.")
+        above = "" if high is None else f" and at most {high}"
+        raise ValueError(f"`{name}` must be at least {low}{above}. Received: {name}={value}.")
+    if high is not None and value > high:
+        raise ValueError(
+            f"`{name}` must be at most {high} and at least {low}. Received: {name}={value}."
+        )
     return int(value)
+
+
+def _counted(low: int, high: int | None) -> str:
+    return "" if high is None else f" from {low} to {high}"
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -10,16 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kernel_lib._checks import check_count
 from kernel_lib._progress import shows_progress
+from kernel_lib.audit import options as opt
 from kernel_lib.audit.examine import intake, labeled
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude, need_one_class, stops_first
+from kernel_lib.audit.options import takes
 from kernel_lib.data import ImageSet
 from kernel_lib.doctor import causes, report
 from kernel_lib.doctor.diagnosis import Diagnosis, diagnose
+from kernel_lib.doctor.gradients import TARGETS
 from kernel_lib.doctor.measure import Measured, image_gradients, measure
 from kernel_lib.doctor.owned import mask_owners, masks_or_empty
+from kernel_lib.doctor.recipe import MODES, READINGS
+from kernel_lib.doctor.reliance import threshold_rule
 from kernel_lib.doctor.report import Blame
 from kernel_lib.doctor.result import DoctorResult
 from kernel_lib.doctor.samples import Samples, find_samples
@@ -33,6 +37,30 @@ from kernel_lib.report.provenance import provenance
 _BLAMED_SHARE = 0.1  # of the channels, where no number is given
 
 
+@takes(
+    treatment=opt.flag(),
+    alpha=opt.optional(opt.number(0, 1e9)),
+    beta=opt.optional(opt.number(0, 1e9)),
+    mode=opt.choice(MODES),
+    tap=opt.optional(opt.text()),
+    target=opt.optional(opt.choice(TARGETS)),
+    reading=opt.optional(opt.choice(READINGS)),
+    epochs=opt.count(1, 100_000),
+    learning_rate=opt.number(0, 1000),
+    augment=opt.optional(opt.of_kind((str,), "a name such as 'crop4_flip'", callables=True)),
+    num_seeds=opt.count(1, 10_000),
+    threshold=opt.parsed(threshold_rule, ("minmax:2", "minmax:nan", "third:0.5", "", 0.2, None)),
+    noise=opt.number(0, 1000),
+    min_confidence=opt.number(0, 1),
+    per_class=opt.count(),
+    num_blamed=opt.optional(opt.count()),
+    num_images=opt.count(),
+    num_display=opt.count(1, 100_000),
+    seed=opt.SEED,
+    batch_size=opt.BATCH_SIZE,
+    progress=opt.flag(),
+    cache=opt.CACHE,
+)
 @shows_progress
 def audit(
     model: Any,
@@ -100,18 +128,14 @@ def audit(
     taken_in = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, taken_in.classifier, taken_in.image_set
     need_one_class(classifier, "The check-up asks what pushes images towards a wrong class.")
-    check_count("num_seeds", num_seeds)
-    check_count("num_display", num_display)
     augmentation(augment, images)
     costs = {
         "treatment": treatment, "epochs": epochs, "num_seeds": num_seeds, "per_class": per_class,
         "num_images": num_images, "batch_size": batch_size,
     }  # fmt: skip
     announce("doctor", classifier, images, costs, progress=progress)
-    test = images.test.sample(check_count("num_images", num_images), seed)
-    size = check_count(
-        "batch_size", batch_size or fitting_batch_size(images.image_shape, classifier.network)
-    )
+    test = images.test.sample(num_images, seed)
+    size = batch_size or fitting_batch_size(images.image_shape, classifier.network)
     with stops_first(taken_in):  # a network that guesses is sure of nothing that is right
         samples = find_samples(
             classifier, images, min_confidence=min_confidence, num_high=per_class, progress=progress
@@ -178,7 +202,7 @@ def _causes(
     push, outside, wrong = causes.contributions(classifier, known, diagnosis.tap, batch_size)
     has_mask = mask_owners(known)
     count = num_blamed or max(1, round(_BLAMED_SHARE * push.shape[1]))
-    blamed = report.blame(push, outside, wrong, has_mask, check_count("num_blamed", count))
+    blamed = report.blame(push, outside, wrong, has_mask, count)
     fill = causes.channel_means(classifier, known.images, diagnosis.tap, batch_size)
     found = causes.ablation(
         classifier, test, diagnosis.tap, blamed.channels, fill, seed=seed, batch_size=batch_size

@@ -9,21 +9,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib._progress import shows_progress
+from kernel_lib.audit import options as opt
 from kernel_lib.audit.examine import intake, labeled
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude, need_one_class, stops_first
+from kernel_lib.audit.options import takes
 from kernel_lib.data import ImageSet
 from kernel_lib.errors import shifts as shifting
 from kernel_lib.errors.display import display_arrays
 from kernel_lib.errors.dropout import dropout_taps
 from kernel_lib.errors.evidence import Reading
+from kernel_lib.errors.learned import HEADS
 from kernel_lib.errors.measure import Measured, score_all, shifts_table
 from kernel_lib.errors.metrics import has_both_kinds
 from kernel_lib.errors.mutants import MutantSet, mutants
 from kernel_lib.errors.path import RULES
-from kernel_lib.errors.registry import Options, chosen
+from kernel_lib.errors.recipes import OPERATORS
+from kernel_lib.errors.registry import SCORES, Options, chosen
 from kernel_lib.errors.result import ErrorResult, summarize
 from kernel_lib.errors.units import mutable_layers
 from kernel_lib.errors.unmeasured import without_both_kinds
@@ -31,9 +34,37 @@ from kernel_lib.models.classifier import Classifier
 from kernel_lib.report.provenance import provenance
 
 LEAST_FILTERS = 3  # that a mutant changes where gamma is left to the audit
+SHIFTS = (*shifting.corruptions(), "fgsm", "pgd")
 _FOLLOWED = ("msp", "conductance", "label_change_rate", "both")
 
 
+@takes(
+    scores=opt.optional(opt.several(SCORES)),
+    layers=opt.optional(opt.texts()),
+    steps=opt.count(1, 1_000_000),
+    rule=opt.choice(RULES),
+    baseline=opt.unbounded("a number, a name, an array, or a list of these"),
+    reduce=opt.choice(("sum", "mean")),
+    operator=opt.choice(OPERATORS),
+    gamma=opt.optional(opt.number(0, 1)),
+    num_mutants=opt.count(0, 1_000_000),
+    mutant_layers=opt.optional(opt.either(opt.texts(), opt.text())),
+    accept_ratio=opt.number(0, 1),
+    head=opt.choice(HEADS),
+    coverage=opt.number(0, 1),
+    risk=opt.number(0, 1),
+    shifts=opt.several(SHIFTS, least=0),
+    severities=opt.counts(1, 5),
+    attack_sizes=opt.numbers(0, 1),
+    num_shift_images=opt.count(),
+    dropout_passes=opt.count(1, 1_000_000),
+    num_images=opt.optional(opt.count()),
+    num_display=opt.count(1, 100_000),
+    seed=opt.SEED,
+    batch_size=opt.BATCH_SIZE,
+    progress=opt.flag(),
+    cache=opt.CACHE,
+)
 @shows_progress
 def audit(
     model: Any,
@@ -115,14 +146,6 @@ def audit(
         >>> result.tables["comparison"][["score", "difference", "low", "high"]]
     """
     images = labeled(images, "The error audit")
-    check_choice("rule", rule, RULES)
-    check_choice("reduce", reduce, ("sum", "mean"))
-    check_number("coverage", coverage, 0, 1)
-    check_number("risk", risk, 0, 1)
-    check_count("num_mutants", num_mutants, 0)
-    check_count("num_display", num_display)
-    for name in shifts:
-        check_choice("shift", name, (*shifting.corruptions(), "fgsm", "pgd"))
     taken_in = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, taken_in.classifier, taken_in.image_set
     need_one_class(classifier, "The error audit asks of each image whether its class was named.")
@@ -139,12 +162,12 @@ def audit(
     needs = {need for score in wanted for need in score.needs}
     reading = Reading(
         layers=layers if "conductance" in needs else [],
-        steps=check_count("steps", steps),
+        steps=steps,
         rule=rule,
         baseline=baseline,
         reduce=reduce,
         dropout_passes=dropout_passes if "dropout" in needs else 0,
-        seed=check_count("seed", seed, 0),
+        seed=seed,
         batch_size=batch_size,
         progress=progress,
         cache=cache,
@@ -173,7 +196,7 @@ def audit(
         if "votes" in needs:
             found = mutants(
                 classifier, known.images, known.labels, operator=operator, gamma=gamma,
-                num_mutants=check_count("num_mutants", num_mutants), layers=mutant_layers,
+                num_mutants=num_mutants, layers=mutant_layers,
                 accept_ratio=accept_ratio, seed=seed, batch_size=batch_size, progress=progress,
                 cache=cache,
             )  # fmt: skip
@@ -196,9 +219,7 @@ def audit(
 
 
 def _sampled(images: ImageSet, num_images: int | None, seed: int) -> ImageSet:
-    return (
-        images if num_images is None else images.sample(check_count("num_images", num_images), seed)
-    )
+    return images if num_images is None else images.sample(num_images, seed)
 
 
 def _gamma(classifier: Classifier, layers: str | Sequence[str] | None, operator: str) -> float:
@@ -223,7 +244,7 @@ def _shifted(
     """Shift some of the test images in every way asked for."""
     if not names:
         return None
-    sample = test.sample(check_count("num_shift_images", count), reading.seed)
+    sample = test.sample(count, reading.seed)
     originals, labels = np.array(sample.images), sample.labels
     shifted: dict[tuple[str, float], np.ndarray] = {("none", 0.0): originals}
     for name in names:

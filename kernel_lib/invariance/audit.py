@@ -8,25 +8,56 @@ from typing import Any
 
 import numpy as np
 
-from kernel_lib._checks import check_choice, check_count
 from kernel_lib._progress import shows_progress
+from kernel_lib.audit import options as opt
 from kernel_lib.audit.examine import intake, opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
+from kernel_lib.audit.options import takes
 from kernel_lib.data import ImageSet
 from kernel_lib.invariance.assessor import Assessor, bundled, setting_of
 from kernel_lib.invariance.checklist import chosen_images
 from kernel_lib.invariance.features import taps_of
+from kernel_lib.invariance.grids import Grid
 from kernel_lib.invariance.loss import RulesCost, rules_cost, shown_loss
 from kernel_lib.invariance.result import InvarianceResult, Measured, summarize
 from kernel_lib.invariance.signals import Signals
 from kernel_lib.invariance.sweep import sweep
-from kernel_lib.invariance.transforms import CLEAN, Rules, Stepper, as_rules, as_transform
+from kernel_lib.invariance.transforms import (
+    CLEAN,
+    Rules,
+    Stepper,
+    Transform,
+    as_rules,
+    as_transform,
+)
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
 from kernel_lib.report.provenance import provenance
 
 
+@takes(
+    transform=opt.of_kind(
+        (str, Transform),
+        "a name, a Transform or a function (images, value) -> images",
+        callables=True,
+    ),
+    values=opt.optional(opt.either(opt.of_kind((Grid,), "a grid"), opt.numbers(-1e9, 1e9))),
+    identity=opt.number(-1e9, 1e9),
+    rules=opt.of_kind((str, Rules), "'clean', 'paper' or kernel_lib.invariance.Rules"),
+    num_images=opt.count(8),
+    taps=opt.optional(opt.texts()),
+    mode=opt.choice(("clean", "paper")),
+    assessor=opt.optional(
+        opt.of_kind((str, os.PathLike, Assessor), "'auto', an Assessor, a file or a name")
+    ),
+    invariant_below=opt.number(0, 1),
+    broken_above=opt.number(0, 1),
+    num_display=opt.count(1, 100_000),
+    seed=opt.SEED,
+    batch_size=opt.BATCH_SIZE,
+    progress=opt.flag(),
+)
 @shows_progress
 def audit(
     model: Any,
@@ -87,9 +118,6 @@ def audit(
         >>> result = kl.invariance.audit(model, images, transform="rotation")
         >>> result.scores["drop"], result.verdict.headline
     """
-    check_choice("mode", mode, ("clean", "paper"))
-    check_count("num_display", num_display)
-    check_count("num_images", num_images, 8)
     images = opened(images)
     found = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, found.classifier, found.image_set

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -116,7 +117,7 @@ def _scores_html(result: AuditResult) -> str:
     cells = "".join(
         f"<tr><td style='padding:.1em 1.2em .1em 0;text-align:left'>"
         f"{escape(name.replace('_', ' '))}</td>"
-        f"<td style='padding:.1em 0;text-align:right'>{value:.3g}</td></tr>"
+        f"<td style='padding:.1em 0;text-align:right'>{_number(value)}</td></tr>"
         for name, value in result.scores.items()
     )
     return f"<table style='margin:.5em 0'>{cells}</table>" if cells else ""
@@ -125,10 +126,30 @@ def _scores_html(result: AuditResult) -> str:
 def _provenance_html(result: AuditResult) -> str:
     rows = [*_flat("", result.provenance), *_flat("parameters", result.parameters)]
     cells = "".join(
-        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_in_words(value))}</td></tr>"
         for name, value in rows
     )
     return f"<table>{cells}</table>"
+
+
+def _number(value: float) -> str:
+    """A score; what could not be measured is said so."""
+    return f"{value:.3g}" if math.isfinite(value) else "not measured"
+
+
+def _in_words(value: object) -> str:
+    """A parameter for people, who know neither None nor NaN."""
+    if value is None:
+        return "not given"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "no number"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_in_words(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple) and any(isinstance(each, Mapping) for each in value):
+        return "; ".join(_in_words(each) for each in value)
+    if isinstance(value, list | tuple):
+        return ", ".join(_in_words(each) for each in value) or "none"
+    return str(value)
 
 
 def _flat(prefix: str, value: object) -> list[tuple[str, object]]:

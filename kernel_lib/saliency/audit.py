@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib._progress import shows_progress
+from kernel_lib.audit import options as opt
 from kernel_lib.audit.examine import intake, opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
+from kernel_lib.audit.options import takes
 from kernel_lib.data import ImageSet
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
@@ -28,14 +29,43 @@ from kernel_lib.saliency.explainer import Options
 from kernel_lib.saliency.guided import guided_gradient_function
 from kernel_lib.saliency.measure import Setting, measure
 from kernel_lib.saliency.methods import CONTROLS, DEFAULT_METHODS, METHODS, Method, as_method
+from kernel_lib.saliency.randomize import BATCH_NORM_POLICIES, NOISE_MODES, OPERATORS
 from kernel_lib.saliency.result import SaliencyResult, summarize
 from kernel_lib.saliency.similarity import DEFAULT_METRICS, METRICS
 from kernel_lib.saliency.twin import twin_weights
 
 TESTS = ("cascade", "independent", "full", "noise", "labels", "random_logit", "smooth")
+TARGETS = ("original", "current", "label")
 MOST_ACCURACY_IMAGES = 1000
 
 
+@takes(
+    test=opt.choice(TESTS),
+    methods=opt.optional(opt.several(METHODS, callables=True)),
+    metrics=opt.several(METRICS),
+    num_images=opt.count(),
+    num_seeds=opt.count(1, 10_000),
+    blocks=opt.of_kind(
+        (str, list, tuple, Mapping), "'auto', 'layers', a list of tap names or a mapping"
+    ),
+    order=opt.choice(experiments.ORDERS),
+    protocol=opt.choice(experiments.PROTOCOLS),
+    operator=opt.choice(OPERATORS),
+    batch_norm=opt.choice(BATCH_NORM_POLICIES),
+    target=opt.choice(TARGETS),
+    noise_levels=opt.numbers(0, 1e6),
+    noise_mode=opt.choice(NOISE_MODES),
+    noise_scope=opt.choice(experiments.NOISE_SCOPES),
+    twin=opt.unbounded("a model, checked against the audited one"),
+    twin_epochs=opt.count(1, 100_000),
+    options=opt.optional(opt.of_kind((Options,), "kernel_lib.saliency.Options")),
+    common_noise=opt.flag(),
+    num_display=opt.count(1, 100_000),
+    seed=opt.SEED,
+    batch_size=opt.BATCH_SIZE,
+    progress=opt.flag(),
+    cache=opt.CACHE,
+)
 @shows_progress
 def audit(
     model: Any,
@@ -119,11 +149,6 @@ def audit(
         >>> result = kl.saliency.audit(model, images, num_images=40, num_seeds=3)
         >>> result.scores["methods_that_pass"]
     """
-    check_choice("test", test, TESTS)
-    check_choice("target", target, ("original", "current", "label"))
-    check_count("num_seeds", num_seeds)
-    for level in noise_levels:
-        check_number("noise_levels", level, 0)
     images = opened(images)
     found = intake(model, images, seed=seed, batch_size=batch_size)
     given, classifier, images = images, found.classifier, found.image_set
@@ -150,7 +175,7 @@ def audit(
         "num_images": len(explained),
         "num_seeds": num_seeds,
         "methods": [method.name for method in chosen],
-        "metrics": [METRICS[check_choice("metric", name, METRICS)].name for name in metrics],
+        "metrics": [METRICS[name].name for name in metrics],
         "options": asdict(options),
         "class_names": list(classifier.class_names_for(images)),
     }
@@ -177,11 +202,10 @@ def audit(
         options=options,
         common_noise=common_noise,
         smooth_samples=50 if test == "smooth" else 1,
-        num_display=check_count("num_display", num_display, 1),
+        num_display=num_display,
         batch_size=batch_size or fitting_batch_size(explained.shape[1:], classifier.network),
         progress=progress,
     )
-    check_count("batch_size", setting.batch_size)
     origin = provenance(classifier, given, seed)
     measured = measure(classifier, explained, labels, test_images, test_labels, setting)
     has_labels = isinstance(images, ImageSet) and images.num_classes > 1
@@ -195,7 +219,6 @@ def _chosen_images(
     classifier: Classifier, images: Any, num_images: int, seed: int, target: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Explained images and labels, and the images and labels that accuracy is measured on."""
-    check_count("num_images", num_images)
     if not isinstance(images, ImageSet):
         explained = classifier.check_images(images)[:num_images]
         return _unlabelled(classifier, explained, target)

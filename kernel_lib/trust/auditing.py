@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from kernel_lib._checks import check_choice, check_count, check_number
 from kernel_lib._progress import shows_progress
+from kernel_lib.audit import options as opt
 from kernel_lib.audit.examine import opened
 from kernel_lib.audit.forecast import announce
 from kernel_lib.audit.guards import conclude
+from kernel_lib.audit.options import takes
 from kernel_lib.data import ImageSet
 from kernel_lib.report.provenance import provenance
 from kernel_lib.trust.columns import columns_of
@@ -28,7 +29,26 @@ from kernel_lib.trust.summary import summarize
 from kernel_lib.trust.taps import resolve
 from kernel_lib.trust.verdict import MULTI_LABEL, SIGNIFICANCE
 
+_PLACES = "'all', 'depth', the name or the position of a tap, or a list of these"
 
+
+@takes(
+    primary=opt.optional(opt.text()),
+    taps=opt.either(opt.texts(or_kinds=(int,)), opt.of_kind((str, int), _PLACES)),
+    tap=opt.of_kind((str, int), "the name or the position of a tap"),
+    reduction=opt.parsed(parse, ("gap", "pca", "pca:-1", "pca:x", "pooled:3", 3, None)),
+    probes=opt.several(PROBES),
+    ideal=opt.choice(KINDS),
+    weight=opt.optional(opt.number(0, 1e6)),
+    controls=opt.several(CONTROLS, least=0),
+    num_untrained=opt.count(1, 10_000),
+    num_probe_seeds=opt.count(1, 10_000),
+    num_permutations=opt.optional(opt.count(1, 100_000_000)),
+    seed=opt.SEED,
+    batch_size=opt.BATCH_SIZE,
+    progress=opt.flag(),
+    cache=opt.CACHE,
+)
 @shows_progress
 def audit(
     model: Any,
@@ -104,13 +124,7 @@ def audit(
             f"Received: {type(images).__name__}."
         )
     images = given
-    check_choice("ideal", ideal, KINDS)
-    names = [check_choice("probes", name, PROBES) for name in dict.fromkeys(probes)]
-    chosen = [check_choice("controls", name, CONTROLS) for name in dict.fromkeys(controls)]
-    if not names:
-        raise ValueError("`probes` is empty. Name at least one of kernel_lib.trust.probes().")
-    if weight is not None:
-        check_number("weight", weight, 0)
+    names, chosen = list(dict.fromkeys(probes)), list(dict.fromkeys(controls))
     columns = columns_of(images)
     networks = networks_of(model, images, primary, columns)
     given, found = images, taken_in(networks, images, seed, batch_size)
@@ -129,9 +143,9 @@ def audit(
         probes=names,
         controls=chosen,
         reduction=parse(reduction).text,
-        num_untrained=check_count("num_untrained", num_untrained),
-        num_probe_seeds=check_count("num_probe_seeds", num_probe_seeds),
-        seed=check_count("seed", seed, low=0),
+        num_untrained=num_untrained,
+        num_probe_seeds=num_probe_seeds,
+        seed=seed,
         batch_size=batch_size,
         progress=progress,
         cache=cache,
@@ -173,7 +187,7 @@ def _num_permutations(wanted: int | None, num_cells: int, controls: Sequence[str
     least = math.ceil(num_cells / SIGNIFICANCE) - 1
     if wanted is None:
         return max(999, 2 * least + 1)
-    if check_count("num_permutations", wanted) < least and "permutation" in controls:
+    if wanted < least and "permutation" in controls:
         raise ValueError(
             f"With `num_permutations` below {least} none of the {num_cells} cells could be "
             f"significant after correction. Received: num_permutations={wanted}."

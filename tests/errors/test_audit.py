@@ -465,9 +465,9 @@ def test_too_few_errors_to_learn_from_are_named(network, stripes):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scores": ["confidence"]}, "`score` must be one of"),
+        ({"scores": ["confidence"]}, "`scores` must be one of"),
         ({"scores": ["mc_dropout"]}, "needs a network with dropout"),
-        ({"shifts": ["rain"]}, "`shift` must be one of"),
+        ({"shifts": ["rain"]}, "`shifts` must be one of"),
         ({"coverage": 80}, "`coverage` must lie in"),
         ({"gamma": 0.01}, "touches nothing"),
         ({"rule": "simpson"}, "`rule` must be one of"),
