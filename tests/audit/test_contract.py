@@ -25,6 +25,8 @@ ON_BOTH = ("model is left", "model is left when stopped", "same seed, same bytes
 # Found by the contract and not yet mended.
 OPEN = {
     ("invariance", "order is no matter"): "some measurements change with the order of the images",
+    ("errors", "order is no matter"): "the score of a learned detector changes with the order",
+    ("doctor", "order is no matter"): "a suggestion of the table of classes changes with the order",
 }
 CASES = [
     pytest.param(
