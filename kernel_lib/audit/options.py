@@ -121,21 +121,23 @@ def text() -> Option:
     return of_kind((str,), "a name")
 
 
-def texts(*, or_kinds: tuple[type, ...] = (), callables: bool = False) -> Option:
+def texts(*, or_kinds: tuple[type, ...] = (), callables: bool = False, least: int = 1) -> Option:
     """A list of names of parts of the network; a single text is not taken for its letters.
 
     Args:
         or_kinds: what else an entry may be.
         callables: whether an entry may be a function.
+        least: how many there must be.
     """
 
     def check(name: str, value: Any) -> None:
-        for each in _listed(name, value, 1):
+        for each in _listed(name, value, least):
             is_known = isinstance(each, (str, *or_kinds)) and not isinstance(each, bool)
             if not is_known and not (callables and callable(each)):
                 raise TypeError(f"`{name}` must be a list of names. Received: {name}={value!r}.")
 
-    return Option(check, ("list",), ("name", 3, [3.5], []))
+    empty: list[Any] = [[]] if least else []
+    return Option(check, ("list",), ("name", 3, [3.5], *empty))
 
 
 def of_kind(kinds: tuple[type, ...], words: str, *, callables: bool = False) -> Option:

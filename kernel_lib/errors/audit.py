@@ -40,7 +40,7 @@ _FOLLOWED = ("msp", "conductance", "label_change_rate", "both")
 
 @takes(
     scores=opt.optional(opt.several(SCORES)),
-    layers=opt.optional(opt.texts()),
+    layers=opt.optional(opt.texts(least=0)),
     steps=opt.count(1, 1_000_000),
     rule=opt.choice(RULES),
     baseline=opt.unbounded("a number, a name, an array, or a list of these"),

@@ -46,7 +46,7 @@ from kernel_lib.report.provenance import provenance
     identity=opt.number(-1e9, 1e9),
     rules=opt.of_kind((str, Rules), "'clean', 'paper' or kernel_lib.invariance.Rules"),
     num_images=opt.count(8),
-    taps=opt.optional(opt.texts()),
+    taps=opt.optional(opt.texts(least=0)),  # none: the output alone is read
     mode=opt.choice(("clean", "paper")),
     assessor=opt.optional(
         opt.of_kind((str, os.PathLike, Assessor), "'auto', an Assessor, a file or a name")
