@@ -211,10 +211,11 @@ def without_copies(images: ImageSet) -> ImageSet:
 
 def _without_copies(images: ImageSet, findings: list[Finding]) -> tuple[ImageSet, dict[str, Any]]:
     """Leave out copies, of training images and within the splits that are judged; say so."""
-    found = image_checks.leaked(images)
-    twice = image_checks.repeated(images)
+    signs = image_checks.Signs(images.images)
+    found = image_checks.leaked(images, signs)
+    twice = image_checks.repeated(images, signs)
     counts = {name: len(indices) for name, indices in images.splits.items()}
-    again = {name: image_checks.again(images, name) for name in counts if name != "train"}
+    again = {name: image_checks.again(images, name, signs) for name in counts if name != "train"}
     facts = {
         "num_images": len(images),
         "num_classes": images.num_classes,

@@ -1,7 +1,7 @@
 """What is wrong with the images themselves: copies, and pictures that show nothing.
 
 Copies of training images among the images an audit rests on would let it praise memory. Exact
-copies have the same pixels. Near copies look alike at 8 x 8 cells (a perceptual signature) and
+copies have the same pixels. Near copies look alike at 16 x 16 cells (a perceptual signature) and
 differ by no more than what storing them again does, pixel by pixel. Within a class an image that
 was mirrored, or given another brightness and contrast, is a near copy too; between classes that may
 be the very difference.
@@ -9,14 +9,18 @@ be the very difference.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from kernel_lib.data import ImageSet
 
-CELLS = 8  # of a signature, each way
+# Of a signature, each way. A mean over cells differs by no more than the pixels do, so nothing that
+# pixels would show is passed over; fewer cells leave more pairs to be compared pixel by pixel.
+CELLS = 16
 SIGNATURE_DISTANCE = 0.1  # root mean square over cells, of contrast-normalized signatures
 PIXEL_DISTANCE = 0.08  # root mean square of the difference, in deviations of the image
 _ROWS = 512  # signatures compared at once
@@ -40,70 +44,91 @@ class Copies:
         return len(self.of)
 
 
-def leaked(images: ImageSet) -> Copies:
+class Signs:
+    """What all images are known by, each computed when first asked for."""
+
+    def __init__(self, pixels: np.ndarray):
+        self.pixels = pixels
+
+    @cached_property
+    def prints(self) -> np.ndarray:
+        """(num_images,) 64-bit hashes of the pixels as bytes."""
+        return fingerprints(self.pixels)
+
+    @cached_property
+    def plain(self) -> np.ndarray:
+        """(num_images, num_cells) of the images as they are."""
+        return signatures(self.pixels)
+
+    @cached_property
+    def mirrored(self) -> np.ndarray:
+        """(num_images, num_cells) of the images with left and right exchanged."""
+        return signatures(self.pixels[:, :, ::-1])
+
+
+def leaked(images: ImageSet, signs: Signs | None = None) -> Copies:
     """Calibration and test images that are copies of training images, or test of calibration."""
+    signs = signs or Signs(images.images)
     order = ("train", "calibration", "test")
     found = []
     for position, name in enumerate(order[1:], start=1):
         known = np.concatenate([images.splits[each] for each in order[:position]])
-        found.append(copies(images.images, images.splits[name], known, images.labels))
+        found.append(copies(signs, images.splits[name], known, images.labels))
     return Copies(
         np.concatenate([each.of for each in found]), np.concatenate([each.exact for each in found])
     )
 
 
-def repeated(images: ImageSet) -> dict[str, int]:
+def repeated(images: ImageSet, signs: Signs | None = None) -> dict[str, int]:
     """Split -> how many of its images are exact copies of another one in it."""
+    signs = signs or Signs(images.images)
     return {
-        name: len(indices) - len(np.unique(_fingerprints(images.images, indices)))
+        name: len(indices) - len(np.unique(signs.prints[indices]))
         for name, indices in images.splits.items()
         if len(indices)
     }
 
 
-def again(images: ImageSet, split: str) -> np.ndarray:
+def again(images: ImageSet, split: str, signs: Signs | None = None) -> np.ndarray:
     """Indices of the images of a split that copy, exactly or nearly, an earlier one in it."""
+    signs = signs or Signs(images.images)
     indices = np.sort(images.splits[split])
     if len(indices) < 2:
         return indices[:0]
-    prints = _fingerprints(images.images, indices)
+    prints = signs.prints[indices]
     first = np.sort(np.unique(prints, return_index=True)[1])
     exact, kept = np.delete(indices, first), indices[first]
-    near = {
-        image for image, _ in _near(images.images, kept, kept, images.labels, earlier_only=True)
-    }
+    near = {image for image, _ in _near(signs, kept, kept, images.labels, earlier_only=True)}
     return np.union1d(exact, np.array(sorted(near), indices.dtype))
 
 
-def copies(pixels: np.ndarray, asked: np.ndarray, known: np.ndarray, labels: np.ndarray) -> Copies:
+def copies(signs: Signs, asked: np.ndarray, known: np.ndarray, labels: np.ndarray) -> Copies:
     """Which of the images at `asked` are copies of one at `known`.
 
     Args:
-        pixels: (num_images, height, width, channels) in [0, 1].
+        signs: of all images.
         asked, known: disjoint indices.
         labels: (num_images,) classes.
     """
     pairs: dict[int, tuple[int, bool]] = {}
     if len(asked) and len(known):
-        first_with = dict(zip(_fingerprints(pixels, known)[::-1], known[::-1], strict=True))
-        for image, print_ in zip(asked, _fingerprints(pixels, asked), strict=True):
+        first_with = dict(zip(signs.prints[known][::-1], known[::-1], strict=True))
+        for image, print_ in zip(asked, signs.prints[asked], strict=True):
             if print_ in first_with:
                 pairs[int(image)] = (int(first_with[print_]), True)
         rest = np.array([image for image in asked if int(image) not in pairs], np.int64)
-        for image, other in _near(pixels, rest, known, labels):
+        for image, other in _near(signs, rest, known, labels):
             pairs.setdefault(image, (other, False))
     images = sorted(pairs)
     of = np.array([(image, pairs[image][0]) for image in images], np.int64).reshape(-1, 2)
     return Copies(of, np.array([pairs[image][1] for image in images], bool))
 
 
-def _fingerprints(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """(num_indices,) 64-bit hashes of the pixels as bytes."""
-    import hashlib
-
-    found = np.empty(len(indices), np.int64)
-    for place, index in enumerate(indices):
-        data = np.rint(pixels[index] * 255).astype(np.uint8).tobytes()
+def fingerprints(pixels: np.ndarray) -> np.ndarray:
+    """(num_images,) 64-bit hashes of the pixels as bytes."""
+    found = np.empty(len(pixels), np.int64)
+    for place, image in enumerate(pixels):
+        data = np.rint(image * 255).astype(np.uint8).tobytes()
         found[place] = int.from_bytes(
             hashlib.blake2b(data, digest_size=8).digest(), "little", signed=True
         )
@@ -111,24 +136,26 @@ def _fingerprints(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 
 def _near(
-    pixels: np.ndarray,
+    signs: Signs,
     asked: np.ndarray,
     known: np.ndarray,
     labels: np.ndarray,
     *,
     earlier_only: bool = False,
 ) -> Iterator[tuple[int, int]]:
-    """Pairs that look alike at 8 x 8 cells and nearly agree pixel by pixel.
+    """Pairs that look alike at 16 x 16 cells and nearly agree pixel by pixel.
 
     With `earlier_only`, `asked` and `known` are the same and an image is held only against those
     before it.
     """
     if not len(asked):
         return
-    known_signs = signatures(pixels, known)
+    pixels = signs.pixels
+    known_signs = signs.plain[known]
     for mirrored in (False, True):
         looks = pixels[:, :, ::-1] if mirrored else pixels  # a view
-        for row, column in _alike(signatures(looks, asked), known_signs, earlier_only):
+        asked_signs = (signs.mirrored if mirrored else signs.plain)[asked]
+        for row, column in _alike(asked_signs, known_signs, earlier_only):
             image, other = int(asked[row]), int(known[column])
             same_class = bool(labels[image] == labels[other])
             if mirrored and not same_class:
@@ -169,8 +196,8 @@ def _distance(one: np.ndarray, other: np.ndarray, *, fitted: bool) -> float:
     return float(np.sqrt(max(0.0, 1 - correlation**2))) if correlation > 0 else np.inf
 
 
-def signatures(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """(num_indices, CELLS * CELLS) float32: means of cells, without brightness and contrast.
+def signatures(pixels: np.ndarray) -> np.ndarray:
+    """(num_images, CELLS * CELLS) float32: means of cells, without brightness and contrast.
 
     Flat images have no signature: theirs is far from all others.
     """
@@ -178,9 +205,10 @@ def signatures(pixels: np.ndarray, indices: np.ndarray) -> np.ndarray:
     down, across = (np.linspace(0, side, CELLS + 1).astype(int)[:-1] for side in (height, width))
     down, across = np.unique(down), np.unique(across)
     areas = np.outer(np.diff(down, append=height), np.diff(across, append=width)).ravel()
-    found = np.empty((len(indices), len(areas)), np.float32)
-    for start in range(0, len(indices), _ROWS):
-        part = pixels[indices[start : start + _ROWS]].mean(axis=3)
+    to_grey = np.full(pixels.shape[3], 1 / pixels.shape[3], np.float32)
+    found = np.empty((len(pixels), len(areas)), np.float32)
+    for start in range(0, len(pixels), _ROWS):
+        part = pixels[start : start + _ROWS] @ to_grey
         sums = np.add.reduceat(np.add.reduceat(part, down, 1), across, 2)
         cells = sums.reshape(len(part), -1) / areas
         spread = part.std(axis=(1, 2))[:, None]
