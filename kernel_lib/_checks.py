@@ -39,14 +39,15 @@ def check_count(name: str, value: object, low: int = 1, high: int | None = None)
         raise TypeError(
             f"`{name}` must be a whole number{_counted(low, high)}. Received: {name}={value!r}."
         )
-    if value < low:
+    count = int(value)
+    if count < low:
         above = "" if high is None else f" and at most {high}"
-        raise ValueError(f"`{name}` must be at least {low}{above}. Received: {name}={value}.")
-    if high is not None and value > high:
+        raise ValueError(f"`{name}` must be at least {low}{above}. Received: {name}={count}.")
+    if high is not None and count > high:
         raise ValueError(
-            f"`{name}` must be at most {high} and at least {low}. Received: {name}={value}."
+            f"`{name}` must be at most {high} and at least {low}. Received: {name}={count}."
         )
-    return int(value)
+    return count
 
 
 def _counted(low: int, high: int | None) -> str:

@@ -24,6 +24,8 @@ from kernel_lib.tasks import digest
 MOST_IMAGES = 1000
 FEWEST_IMAGES = 30  # fewer settle next to nothing
 _SCALE_PIXELS = 1000 * 64 * 64  # of images that candidates of the scale may be tried on
+_MOST_COPIES = 0.3  # share of judged images that are copies, beyond which no split is trusted
+_FEW_FOR_SCALE = 50  # labelled images that an assumed scale is held against
 _MANY = 0.05  # share of odd images that is more than a note
 _kept: dict[str, Intake] = {}  # the last few, as five audits of one network ask for the same
 _MOST_KEPT = 8
@@ -77,8 +79,8 @@ def intake(
     if not isinstance(images, ImageSet) or images.num_classes == 1:
         found = _without_labels(classifier, images)
         return replace(found, forecast=_forecast(audit, classifier, images, options))
-    classifier.check_images(images.images[:1])
     images = classifier.aligned(images)
+    classifier.check_images(images.images[:1])
     key = digest(
         [
             classifier.digest, classifier.preprocessing_source, images.digest, images.notes,
@@ -166,6 +168,8 @@ def _examined(
             classifier = classifier.with_preprocessing(
                 scale.better.preprocessing, source="measured"
             )
+    if classifier.preprocessing_source == "assumed" and len(judged) < _FEW_FOR_SCALE:
+        findings.append(_unproven_scale(classifier, len(judged)))
     sample = _sample(_most_telling(judged, ("test", "calibration", "train")), num_images, seed)
     logits = classifier.logits(sample.images, batch_size)
     predicted = logits.argmax(axis=1)
@@ -269,9 +273,19 @@ def _without_copies(images: ImageSet, findings: list[Finding]) -> tuple[ImageSet
             )
         )
         return images, facts
-    severity = (
-        "caution" if len(copied) > _MANY * (counts["test"] + counts["calibration"]) else "note"
-    )
+    share = len(copied) / (counts["test"] + counts["calibration"])
+    if share > _MOST_COPIES:
+        # Where so many copies are found, others that were changed more are likely among the rest.
+        findings.append(
+            Finding(
+                "leaked_images",
+                "stop",
+                f"{what}, {share:.0%} of them: the splits were not drawn apart.",
+                "Split the originals first, and change or repeat images within a split only.",
+            )
+        )
+        return replace(images, splits=splits), facts
+    severity = "caution" if share > _MANY else "note"
     findings.append(
         Finding("leaked_images", severity, f"{what}: they are left out of what follows.")
     )
@@ -418,6 +432,17 @@ def _scale_finding(classifier: Classifier, scale: ScaleTest) -> Finding:
         "stop",
         f"The network seems to be fed at the wrong scale: {told}.",
         f"Give the other scale, or the images as the network was trained on them: {cure}.",
+    )
+
+
+def _unproven_scale(classifier: Classifier, num_images: int) -> Finding:
+    name = classifier.preprocessing.name
+    return Finding(
+        "scale",
+        "caution",
+        f"The scale of the input was not given: {name!r} is assumed, and {num_images} labelled "
+        "images are too few to hold other scales against it.",
+        f"Say how the network was fed in training, such as preprocessing={name!r}.",
     )
 
 

@@ -10,13 +10,14 @@ import importlib
 import inspect
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from kernel_lib._checks import check_choice
+from kernel_lib.audit.findings import Finding
 from kernel_lib.data import ImageSet
 from kernel_lib.models.classifier import Classifier
 from kernel_lib.network.compiled import fitting_batch_size
@@ -108,10 +109,19 @@ def announce(
     options: Mapping[str, Any],
     *,
     progress: bool,
+    stops: Sequence[Finding] = (),
 ) -> None:
-    """Say what a long audit will cost, before it starts; short ones start without a word."""
+    """Say what a long audit will cost, before it starts; short ones start without a word.
+
+    Args:
+        audit, classifier, images, options: as in `forecast`.
+        progress: whether anybody wants to know.
+        stops: of the intake. Nothing can be concluded with them, so there is no need to wait.
+    """
     if not progress:
         return
+    for each in stops:
+        print(f"No verdict can stand: {each.text} {each.cure}", file=sys.stderr, flush=True)
     work = work_of(audit, classifier, images, options)
     pixels = float(np.prod(_pixels(images).shape[1:3]))
     if (work.forward + _BACKWARD * work.gradient) * pixels < _CERTAINLY_SHORT and not work.other:

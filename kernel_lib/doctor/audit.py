@@ -133,7 +133,7 @@ def audit(
         "treatment": treatment, "epochs": epochs, "num_seeds": num_seeds, "per_class": per_class,
         "num_images": num_images, "batch_size": batch_size,
     }  # fmt: skip
-    announce("doctor", classifier, images, costs, progress=progress)
+    announce("doctor", classifier, images, costs, progress=progress, stops=taken_in.stops)
     test = images.test.sample(num_images, seed)
     size = batch_size or fitting_batch_size(images.image_shape, classifier.network)
     with stops_first(taken_in):  # a network that guesses is sure of nothing that is right

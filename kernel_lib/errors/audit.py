@@ -156,7 +156,7 @@ def audit(
         "shifts": shifts, "severities": severities, "num_shift_images": num_shift_images,
         "batch_size": batch_size,
     }  # fmt: skip
-    announce("errors", classifier, images, costs, progress=progress)
+    announce("errors", classifier, images, costs, progress=progress, stops=taken_in.stops)
     known, asked = (_sampled(images.split(s), num_images, seed) for s in ("calibration", "test"))
     wanted = chosen(scores, has_votes=num_mutants > 0, has_dropout=bool(dropout_taps(classifier)))
     needs = {need for score in wanted for need in score.needs}

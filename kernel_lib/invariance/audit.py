@@ -126,7 +126,7 @@ def audit(
         "transform": chosen_transform, "num_images": num_images, "num_display": num_display,
         "batch_size": batch_size,
     }  # fmt: skip
-    announce("invariance", classifier, images, costs, progress=progress)
+    announce("invariance", classifier, images, costs, progress=progress, stops=found.stops)
     judge = _named(assessor, chosen_transform.name)
     if judge is not None and classifier.is_multi_label:
         _refuse_many_labels(assessor)

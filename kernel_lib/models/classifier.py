@@ -23,6 +23,7 @@ from kernel_lib.data._validation import within_rounding
 from kernel_lib.data.classes import ClassNames, class_name_list
 from kernel_lib.data.image_set import ImageSet
 from kernel_lib.models import class_order
+from kernel_lib.models.grey import with_channels
 from kernel_lib.models.input_shapes import checked_size, image_shape, trial_shapes
 from kernel_lib.models.preprocessing import Preprocessing
 from kernel_lib.models.preprocessing_choice import PreprocessingChoice, choose_preprocessing, say
@@ -329,11 +330,21 @@ class Classifier:
             raise ValueError(
                 f"The model {self.name!r} takes images of shape (num_images, "
                 f"{', '.join(map(str, expected))}). Received: {images.shape}."
+                f"{self._channel_cure(images)}"
             )
         if len(images) == 0:
             raise ValueError("There are no images: the batch is empty.")
         check_unit_range(images)
         return images
+
+    def _channel_cure(self, images: np.ndarray) -> str:
+        """What helps where everything but the number of channels may fit."""
+        wanted = self.input_shape[2]
+        if images.ndim != 4 or wanted not in (1, 3) or images.shape[3] == wanted:
+            return ""
+        return (
+            f" Read the files with channels={wanted}: kernel_lib.data.load(..., channels={wanted})."
+        )
 
     def check_image_set(self, images: ImageSet) -> None:
         """Refuse images of another shape, or whose classes are not this network's in its order.
@@ -356,6 +367,7 @@ class Classifier:
             ValueError: If images are of a class that the network does not have, or numbers of
                 classes differ where there are no names to go by. The message holds the cure.
         """
+        images = with_channels(images, self.input_shape[2])
         return class_order.aligned(images, self.class_names, self.name, said=self.names_said)
 
     def check_targets(self, targets: Any, images: np.ndarray) -> np.ndarray:

@@ -158,7 +158,7 @@ def audit(
         "num_seeds": num_seeds, "blocks": blocks, "noise_levels": noise_levels,
         "options": options, "num_display": num_display, "batch_size": batch_size,
     }  # fmt: skip
-    announce("saliency", classifier, images, asked, progress=progress)
+    announce("saliency", classifier, images, asked, progress=progress, stops=found.stops)
     explained, labels, test_images, test_labels = _chosen_images(
         classifier, images, num_images, seed, target
     )

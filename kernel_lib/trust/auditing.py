@@ -131,7 +131,7 @@ def audit(
     networks, images = found.classifier, found.image_set
     first = next(iter(networks.values()))[0]
     costs = {"controls": controls, "num_untrained": num_untrained, "batch_size": batch_size}
-    announce("trust", first, images, costs, progress=progress)
+    announce("trust", first, images, costs, progress=progress, stops=found.stops)
     headline = resolve(first, tap)
     if len(headline) != 1:
         raise ValueError(f"`tap` must be one place. Received: tap={tap!r}.")

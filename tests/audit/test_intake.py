@@ -407,3 +407,47 @@ def test_numbers_that_were_said_as_names_are_stored(tmp_path):
         saved = classifier(class_names=names).save(tmp_path / f"{names is None}.keras")
         loaded = kl.models.load(saved)
         assert loaded.names_said is (names is not None)
+
+
+def test_grey_pictures_with_three_channels_fit_a_grey_network_and_the_reverse():
+    grey, color = brightness_images(120), brightness_images(120, channels=3)
+    thrice = dataclasses.replace(grey, images=np.repeat(grey.images, 3, axis=-1))
+    found = intake(classifier(preprocessing="unit"), thrice)
+    assert found.standing.accuracy == 1
+    assert "three equal channels" in named(found, "reading")[0].text
+    np.testing.assert_array_equal(found.image_set.images, grey.images)
+    found = intake(classifier(channels=3, preprocessing="unit"), grey)
+    assert found.standing.accuracy == 1
+    with pytest.raises(ValueError, match=r"channels=1: kernel_lib\.data\.load"):
+        intake(classifier(preprocessing="unit"), color)
+
+
+def test_splits_that_share_a_third_of_their_pictures_are_not_trusted():
+    images = brightness_images(200, noise=0.4)
+    pixels, labels = images.images.copy(), images.labels.copy()
+    copied, original = images.splits["test"][:30], images.splits["train"][:30]
+    pixels[copied], labels[copied] = pixels[original], labels[original]
+    found = intake(
+        classifier(preprocessing="unit"), dataclasses.replace(images, images=pixels, labels=labels)
+    )
+    (finding,) = named(found, "leaked_images")
+    assert finding.severity == "stop" and "not drawn apart" in finding.text
+
+
+def test_a_scale_that_few_images_cannot_hold_is_said_to_be_assumed():
+    found = intake(classifier(), brightness_images(40))
+    assert any("is assumed" in each.text for each in named(found, "scale"))
+    assert not named(intake(classifier(preprocessing="unit"), brightness_images(40)), "scale")
+
+
+def test_a_stop_is_said_before_an_audit_takes_its_time(capsys):
+    from kernel_lib.audit.forecast import announce
+
+    images = brightness_images(400)
+    found = intake(classifier(order=(2, 0, 3, 1), preprocessing="unit"), images)
+    options = {"num_images": 8, "methods": ["gradient"], "num_seeds": 1}
+    for progress, told in ((True, True), (False, False)):
+        announce(
+            "saliency", found.classifier, images, options, progress=progress, stops=found.stops
+        )
+        assert ("No verdict can stand" in capsys.readouterr().err) is told
