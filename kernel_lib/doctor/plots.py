@@ -54,7 +54,7 @@ def plot_comparison(result: DoctorResult) -> Figure:
             table[name], place, marker, color=_COLORS[name], ms=7, label=TITLES[name], ls="none"
         )
     left.set(xlim=(-0.02, 1.02), xlabel="accuracy on the test images")
-    left.set_yticks(place, table["class"])
+    left.set_yticks(place, [textwrap.shorten(str(name), 24) for name in table["class"]])
     left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     right.axvline(0, color="#51606e", lw=1)
     for row in table.itertuples():
@@ -135,7 +135,7 @@ def plot_correlation(result: DoctorResult) -> Figure:
     )
     picture = panel.imshow(values, aspect="auto", cmap="cividis", vmin=0, vmax=1)
     names = result.parameters["class_names"][: len(values)]
-    panel.set_yticks(range(len(values)), names)
+    panel.set_yticks(range(len(values)), [textwrap.shorten(str(name), 24) for name in names])
     blamed = set(result.tables["channels"].query("blamed").channel)
     places = [place for place, channel in enumerate(chosen) if channel in blamed]
     panel.plot(places, [-0.85] * len(places), "v", color=COLORS[1], ms=6, clip_on=False)
