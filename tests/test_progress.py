@@ -122,10 +122,10 @@ def test_every_audit_hands_its_wish_on(name):
 def test_every_audit_says_what_it_will_take_before_it_starts(name, monkeypatch):
     run = importlib.import_module(f"kernel_lib.{name}").audit
 
-    def announce(audit, classifier, images, options, *, progress):
+    def announce(audit, classifier, images, options, *, progress, stops):
         assert (audit, progress) == (name, False)
         raise RuntimeError("announced")
 
-    monkeypatch.setitem(run.__wrapped__.__globals__, "announce", announce)
+    monkeypatch.setitem(inspect.unwrap(run).__globals__, "announce", announce)
     with pytest.raises(RuntimeError, match="announced"):
         run(brightness_network(), two_tasks(), progress=False)

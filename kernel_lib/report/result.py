@@ -31,7 +31,13 @@ from kernel_lib.report.tables import columns_of, read_table, write_table
 from kernel_lib.report.theme import theme
 from kernel_lib.tasks.arrays import plain_arrays, write_arrays
 from kernel_lib.tasks.holding import holder_of
-from kernel_lib.tasks.untrusted import json_content, read_arrays_of, reason_of, untrusted
+from kernel_lib.tasks.untrusted import (
+    UnreadableFileError,
+    json_content,
+    read_arrays_of,
+    reason_of,
+    untrusted,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -308,14 +314,21 @@ def load(folder: str | os.PathLike[str]) -> AuditResult:
 def read_result(folder: Path) -> dict[str, Any]:
     """The content of a folder's result.json, checked for its form."""
     path = folder / RESULT
-    if not path.is_file() and not finish_interrupted(folder):
-        holder = holder_of(folder, LOCK)
-        busy = "" if holder is None or holder.is_dead else f" It is being written by {holder}."
-        raise IncompleteResultError(
-            f"{folder} holds no {RESULT}: it is not a finished result.{busy}"
-        )
-    with untrusted(f"{path} cannot be read"):
-        content = json_content(path)
+    while True:
+        if not path.is_file() and not finish_interrupted(folder):
+            holder = holder_of(folder, LOCK)
+            busy = "" if holder is None or holder.is_dead else f" It is being written by {holder}."
+            raise IncompleteResultError(
+                f"{folder} holds no {RESULT}: it is not a finished result.{busy}"
+            )
+        try:
+            with untrusted(f"{path} cannot be read"):
+                content = json_content(path)
+        except UnreadableFileError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                continue  # a writer took it away between the look and the reading
+            raise
+        break
     needed = {"schema", "audit", "scores", "verdict", "parameters", "provenance", "tables"}
     if not isinstance(content, dict) or not needed <= content.keys():
         raise ValueError(f"{path} is not a result of kernel_lib.")

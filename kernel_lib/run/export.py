@@ -19,7 +19,6 @@ from typing import Any
 from kernel_lib.run.catalogue import LARGEST_NOTEBOOK, title_and_description
 from kernel_lib.run.record import Failure
 from kernel_lib.run.steps import clock, step
-from kernel_lib.tasks.untrusted import check_size, untrusted
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -53,6 +52,7 @@ def export(notebook: str | Path, output: str | Path | None = None, *, still: boo
         ValueError: If the notebook cannot be read.
     """
     from kernel_lib.tasks import atomic_path
+    from kernel_lib.tasks.untrusted import untrusted
 
     notebook = Path(notebook)
     output = notebook.with_suffix(".html") if output is None else Path(output)
@@ -66,6 +66,8 @@ def export(notebook: str | Path, output: str | Path | None = None, *, still: boo
 
 def _read(path: Path) -> Any:
     import nbformat
+
+    from kernel_lib.tasks.untrusted import check_size, untrusted
 
     with untrusted(f"{path} cannot be read"):
         check_size(path, LARGEST_NOTEBOOK)
