@@ -315,5 +315,5 @@ def test_messages_name_no_folder_of_the_machine(tmp_path, monkeypatch):
     assert places.line(told) == "a/b: Permission denied."
     told = OSError(errno.EACCES, "Permission denied", str(tmp_path / "else" / "b"))
     assert places.line(told) == "b: Permission denied."
-    text = f"{tmp_path}/templates/presets/x.yaml: bad\n{tmp_path}/root/y"
+    text = f"{tmp_path / 'templates' / 'presets' / 'x.yaml'}: bad\n{tmp_path / 'root' / 'y'}"
     assert places.line(ValueError(text)) == "presets/x.yaml: bad y"
